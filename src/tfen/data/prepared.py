@@ -1,0 +1,176 @@
+"""A prepared set: cropped faces of sequences, with subject and expression, as every command reads them.
+
+On disk: `sequences.csv` (sequence, subject, expression, number of frames, source), `frames/<sequence>/<frame>`
+and `prepared.json` (settings, versions, counts, what was left out and why).
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tfen.errors import InputError
+from tfen.files import read_csv, read_json, write_csv, write_json
+from tfen.labels import in_order
+
+COLUMNS = ("sequence", "subject", "expression", "frames", "source")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One recording of one expression of one subject; `frames` is the number of frames."""
+
+    name: str
+    subject: str
+    expression: str
+    frames: int
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """A prepared set in `folder`; `open_set` reads one."""
+
+    folder: Path
+    sequences: tuple[Sequence, ...]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def expressions(self) -> tuple[str, ...]:
+        """The set's expressions in canonical order."""
+        return in_order(sequence.expression for sequence in self.sequences)
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """The subjects, ids ascending (numbers inside ids by value)."""
+        return tuple(sorted({sequence.subject for sequence in self.sequences}, key=natural))
+
+    @property
+    def name(self) -> str:
+        """What the set calls itself: `synthetic`, `ckplus`, `folder` ..."""
+        return str(self.about.get("set", "folder"))
+
+    def frame_files(self, sequence: Sequence) -> list[Path]:
+        """Return a sequence's frames in order."""
+        folder = self.folder / "frames" / sequence.name
+        try:
+            files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(f"{folder} is missing: sequences.csv names the sequence {sequence.name}; prepare the set again") from None
+        if len(files) != sequence.frames:
+            raise InputError(
+                f"{folder} holds {len(files)} frames but sequences.csv says {sequence.frames}; prepare the set again"
+            )
+        return sorted(files, key=lambda path: natural(path.stem))
+
+    def without(self, expressions: tuple[str, ...]) -> "PreparedSet":
+        """Return the set without the sequences of some expressions."""
+        kept = tuple(sequence for sequence in self.sequences if sequence.expression not in expressions)
+        return PreparedSet(self.folder, kept, self.about)
+
+    def of_subjects(self, subjects: set[str] | frozenset[str]) -> list[Sequence]:
+        """Return the sequences of some subjects, in the set's order."""
+        return [sequence for sequence in self.sequences if sequence.subject in subjects]
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key under which "s9" comes before "s10"."""
+    parts: list[tuple[int, int, str]] = []
+    word = ""
+    digits = ""
+    for letter in text + "\0":
+        if letter.isascii() and letter.isdigit():
+            if word:
+                parts.append((1, 0, word))
+                word = ""
+            digits += letter
+        else:
+            if digits:
+                parts.append((0, int(digits), digits))
+                digits = ""
+            word += letter
+    return (*parts, (1, 0, word))
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Return an image as (height, width, 3) uint8 RGB.
+
+    Raises:
+        InputError: the file is missing or no image that can be read.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise InputError(f"{path} cannot be read as an image; replace it or take its sequence out of the set")
+    return image[..., ::-1]
+
+
+def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
+    """Read a prepared set, without the expressions in `exclude`.
+
+    Raises:
+        InputError: the folder is missing or is no prepared set.
+    """
+    if not folder.exists():
+        raise InputError(f"{folder} does not exist; make a set with `tfen synth` or `tfen prepare`, or check the path")
+    table = folder / "sequences.csv"
+    if not table.exists():
+        raise InputError(f"{folder} is no prepared set (it has no sequences.csv); make one with `tfen synth` or `tfen prepare`")
+    sequences = []
+    for number, row in enumerate(read_csv(table, COLUMNS[:4], "a prepared set's table"), 2):
+        try:
+            frames = int(row["frames"])
+        except ValueError:
+            frames = 0
+        if frames < 1:
+            raise InputError(f"{table} row {number}: frames is {row['frames']!r}, expected a whole number of at least 1")
+        name = row["sequence"]
+        if not name or name.startswith("/") or ".." in Path(name).parts:
+            raise InputError(f"{table} row {number}: the sequence name {name!r} is not a place inside frames/")
+        sequences.append(Sequence(name, row["subject"], row["expression"], frames, row.get("source", "")))
+    if not sequences:
+        raise InputError(f"{table} names no sequence")
+    twice = [name for name, count in Counter(sequence.name for sequence in sequences).items() if count > 1]
+    if twice:
+        raise InputError(f"{table} names the sequence {twice[0]} twice")
+    about_file = folder / "prepared.json"
+    about = read_json(about_file, "a prepared set's description") if about_file.exists() else {}
+    found = PreparedSet(folder, tuple(sequences), about)
+    unknown = sorted(set(exclude) - {sequence.expression for sequence in sequences})
+    if unknown:
+        raise InputError(f"{folder} has no expression {unknown[0]} to exclude; it has {', '.join(found.expressions)}")
+    return found.without(exclude) if exclude else found
+
+
+def write_set(folder: Path, sequences: list[Sequence], about: dict[str, Any]) -> None:
+    """Write `sequences.csv` and `prepared.json` of a set whose frames are in place."""
+    write_csv(
+        folder / "sequences.csv",
+        COLUMNS,
+        (
+            {
+                "sequence": sequence.name,
+                "subject": sequence.subject,
+                "expression": sequence.expression,
+                "frames": sequence.frames,
+                "source": sequence.source,
+            }
+            for sequence in sequences
+        ),
+    )
+    counts = Counter(sequence.expression for sequence in sequences)
+    counted = {
+        "sequences": len(sequences),
+        "subjects": len({sequence.subject for sequence in sequences}),
+        "frames": sum(sequence.frames for sequence in sequences),
+        "per_expression": {name: counts[name] for name in sorted(counts)},
+    }
+    write_json(folder / "prepared.json", {**about, "counts": counted})

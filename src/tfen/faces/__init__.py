@@ -1,0 +1,1 @@
+"""Where a face is in an image, and how it is cut out."""

@@ -1,0 +1,270 @@
+"""Expressions as facial actions, and how strong they are over the time of a sequence.
+
+Prototypes follow EMFACS (Ekman & Friesen): happiness is AU6 + AU12, surprise AU1 + AU2 + AU5 + AU26, and so
+on, each written with the 52 facial actions of Anny's head. Several variants an expression, since people differ.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+
+Dynamics = Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"]
+DYNAMICS: tuple[str, ...] = get_args(Dynamics)
+
+Weights = dict[str, float]
+
+
+def _both(name: str, weight: float) -> Weights:
+    return {f"{name}Left": weight, f"{name}Right": weight}
+
+
+PROTOTYPES: dict[str, list[Weights]] = {
+    "neutral": [{}],
+    "anger": [
+        {
+            **_both("browDown", 1.0),
+            **_both("eyeSquint", 0.5),
+            **_both("eyeWide", 0.25),
+            **_both("mouthPress", 0.9),
+            "mouthRollUpper": 0.5,
+            "mouthRollLower": 0.5,
+            **_both("noseSneer", 0.2),
+        },
+        {
+            **_both("browDown", 1.0),
+            **_both("eyeWide", 0.5),
+            **_both("noseSneer", 0.2),
+            **_both("mouthUpperUp", 0.25),
+            **_both("mouthLowerDown", 0.7),
+            "jawOpen": 0.12,
+            "mouthFunnel": 0.35,
+        },
+        {
+            **_both("browDown", 1.0),
+            **_both("eyeSquint", 0.6),
+            "mouthShrugLower": 0.6,
+            **_both("mouthPress", 0.8),
+            **_both("mouthFrown", 0.2),
+        },
+    ],
+    "contempt": [
+        {"mouthSmileLeft": 0.65, "mouthDimpleLeft": 0.9, "mouthPressLeft": 0.4, "cheekSquintLeft": 0.3},
+        {"mouthSmileRight": 0.65, "mouthDimpleRight": 0.9, "mouthPressRight": 0.4, "cheekSquintRight": 0.3},
+    ],
+    "disgust": [
+        {
+            **_both("noseSneer", 1.0),
+            **_both("browDown", 0.6),
+            **_both("mouthUpperUp", 0.7),
+            **_both("cheekSquint", 0.8),
+            **_both("eyeSquint", 0.7),
+        },
+        {
+            **_both("noseSneer", 1.0),
+            **_both("browDown", 0.6),
+            **_both("cheekSquint", 0.9),
+            **_both("eyeSquint", 0.8),
+            "mouthShrugLower": 0.7,
+            "mouthShrugUpper": 0.4,
+            **_both("mouthFrown", 0.4),
+        },
+        {
+            **_both("noseSneer", 0.9),
+            **_both("browDown", 0.5),
+            **_both("mouthUpperUp", 0.9),
+            "jawOpen": 0.16,
+            **_both("cheekSquint", 0.7),
+            **_both("eyeSquint", 0.6),
+            **_both("mouthLowerDown", 0.3),
+        },
+    ],
+    "fear": [
+        {
+            "browInnerUp": 1.0,
+            **_both("browOuterUp", 0.35),
+            **_both("browDown", 0.3),
+            **_both("eyeWide", 1.0),
+            **_both("mouthStretch", 1.0),
+            "jawOpen": 0.14,
+        },
+        {
+            "browInnerUp": 1.0,
+            **_both("browDown", 0.3),
+            **_both("eyeWide", 0.9),
+            **_both("mouthStretch", 1.0),
+            **_both("mouthLowerDown", 0.6),
+            "jawOpen": 0.06,
+        },
+    ],
+    "happiness": [
+        {
+            **_both("mouthSmile", 1.0),
+            **_both("cheekSquint", 0.8),
+            **_both("eyeSquint", 0.4),
+            **_both("mouthUpperUp", 0.4),
+            "jawOpen": 0.05,
+            **_both("mouthLowerDown", 0.2),
+        },
+        {**_both("mouthSmile", 0.95), **_both("cheekSquint", 0.6), **_both("eyeSquint", 0.3)},
+        {
+            **_both("mouthSmile", 1.0),
+            **_both("cheekSquint", 1.0),
+            **_both("eyeSquint", 0.5),
+            **_both("mouthUpperUp", 0.5),
+            "jawOpen": 0.2,
+            **_both("mouthLowerDown", 0.4),
+        },
+    ],
+    "sadness": [
+        {
+            "browInnerUp": 1.0,
+            **_both("browDown", 0.3),
+            **_both("mouthFrown", 1.0),
+            "mouthShrugLower": 0.7,
+            **_both("eyeBlink", 0.15),
+        },
+        {
+            "browInnerUp": 0.9,
+            **_both("mouthFrown", 0.9),
+            "mouthShrugLower": 0.9,
+            **_both("mouthPress", 0.2),
+            **_both("eyeLookDown", 0.5),
+            **_both("eyeBlink", 0.2),
+        },
+    ],
+    "surprise": [
+        {"browInnerUp": 1.0, **_both("browOuterUp", 1.0), **_both("eyeWide", 0.8), "jawOpen": 0.6},
+        {
+            "browInnerUp": 1.0,
+            **_both("browOuterUp", 1.0),
+            **_both("eyeWide", 0.9),
+            "jawOpen": 0.75,
+            "mouthFunnel": 0.3,
+        },
+        {"browInnerUp": 0.9, **_both("browOuterUp", 1.0), **_both("eyeWide", 1.0), "jawOpen": 0.35},
+    ],
+}
+
+ACTION_UNITS: dict[str, tuple[str, ...]] = {
+    "AU1": ("browInnerUp",),
+    "AU2": ("browOuterUpLeft", "browOuterUpRight"),
+    "AU4": ("browDownLeft", "browDownRight"),
+    "AU5": ("eyeWideLeft", "eyeWideRight"),
+    "AU6": ("cheekSquintLeft", "cheekSquintRight"),
+    "AU7": ("eyeSquintLeft", "eyeSquintRight"),
+    "AU9": ("noseSneerLeft", "noseSneerRight"),
+    "AU10": ("mouthUpperUpLeft", "mouthUpperUpRight"),
+    "AU12": ("mouthSmileLeft", "mouthSmileRight"),
+    "AU14": ("mouthDimpleLeft", "mouthDimpleRight"),
+    "AU15": ("mouthFrownLeft", "mouthFrownRight"),
+    "AU16": ("mouthLowerDownLeft", "mouthLowerDownRight"),
+    "AU17": ("mouthShrugLower",),
+    "AU18": ("mouthPucker",),
+    "AU20": ("mouthStretchLeft", "mouthStretchRight"),
+    "AU22": ("mouthFunnel",),
+    "AU24": ("mouthPressLeft", "mouthPressRight"),
+    "AU26": ("jawOpen",),
+    "AU28": ("mouthRollUpper", "mouthRollLower"),
+    "AU45": ("eyeBlinkLeft", "eyeBlinkRight"),
+}
+"""FACS action unit -> the facial actions of the head that show it (a unit's weight is their mean)."""
+
+
+def intensity(dynamics: str, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the strength of the expression in every frame, shape (frames,), 0 (neutral) to 1 (apex).
+
+    onset-apex rises and stays; onset-apex-offset rises, stays and falls; apex-neutral falls; held stays at the
+    apex; speaking rises while the mouth talks (see `speech`).
+    """
+    time = np.linspace(0, 1, frames) if frames > 1 else np.ones(1)
+    speed, bend = rng.uniform(1.0, 1.6), rng.uniform(0.7, 1.5)
+
+    def rise(x: np.ndarray) -> np.ndarray:
+        x = np.clip(x, 0, 1) ** bend
+        return x * x * (3 - 2 * x)
+
+    if dynamics == "held":
+        return np.clip(1 - 0.15 * rng.random() + 0.05 * np.sin(6 * time + rng.uniform(0, 6)), 0, 1)
+    if dynamics == "apex-neutral":
+        return rise(speed * (1 - time))
+    if dynamics == "onset-apex-offset":
+        return np.minimum(rise(2.6 * speed * time), rise(2.6 * speed * (1 - time)))
+    return rise(speed * time)
+
+
+def speech(frames: int, actions: list[str], rng: np.random.Generator) -> np.ndarray:
+    """Return mouth movement as in talking, shape (frames, 52): jaw, funnel, pucker and lips over time."""
+    time = np.arange(frames) / 25.0
+    out = np.zeros((frames, len(actions)), np.float32)
+    for name, size in (
+        ("jawOpen", 0.25),
+        ("mouthFunnel", 0.35),
+        ("mouthPucker", 0.35),
+        ("mouthLowerDownLeft", 0.3),
+        ("mouthLowerDownRight", 0.3),
+        ("mouthClose", 0.15),
+    ):
+        wave = sum(np.sin(2 * np.pi * rng.uniform(1.5, 5.0) * time + rng.uniform(0, 7)) for _ in range(3))
+        out[:, actions.index(name)] = size * np.clip(wave / 2, 0, 1)
+    return out
+
+
+def actions_over_time(
+    expression: str,
+    dynamics: str,
+    frames: int,
+    actions: list[str],
+    style: np.ndarray,
+    habit: float,
+    rng: np.random.Generator,
+    strength: tuple[float, float],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the facial actions of a sequence and the strength of its expression.
+
+    Args:
+        expression: one of `PROTOTYPES`.
+        dynamics: one of `DYNAMICS`.
+        frames: number of frames.
+        actions: names of the head's 52 facial actions.
+        style: how strongly this subject shows each action, shape (52,), around 1.
+        habit: in [0, 1), which variant of the expression this subject mostly shows.
+        rng: the sequence's own random numbers.
+        strength: range of the apex's strength.
+
+    Returns:
+        weights of shape (frames, 52) in [0, 1.15], and the expression's intensity of shape (frames,).
+    """
+    variants = PROTOTYPES[expression]
+    usual = int(habit * len(variants)) if rng.random() < 0.6 else int(rng.integers(len(variants)))
+    level = rng.uniform(*strength)
+    curve = intensity(dynamics, frames, rng)
+    out = np.zeros((frames, len(actions)), np.float32)
+    for name, weight in variants[usual].items():
+        column = actions.index(name)
+        out[:, column] += curve * level * weight * style[column] * rng.uniform(0.75, 1.25)
+    still = [i for i, name in enumerate(actions) if not name.startswith(("tongue", "jaw", "eyeBlink", "eyeLook"))]
+    for column in rng.choice(still, 4, replace=False):
+        out[:, column] += abs(rng.normal(0, 0.04))
+    if dynamics == "speaking":
+        out += speech(frames, actions, rng) * (1 - 0.5 * curve[:, None])
+    gaze = rng.normal(0, 0.12, 2)
+    for names, amount in (
+        (("eyeLookInLeft", "eyeLookOutRight"), gaze[0]),
+        (("eyeLookOutLeft", "eyeLookInRight"), -gaze[0]),
+        (("eyeLookUpLeft", "eyeLookUpRight"), gaze[1]),
+        (("eyeLookDownLeft", "eyeLookDownRight"), -gaze[1]),
+    ):
+        for name in names:
+            out[:, actions.index(name)] += max(amount, 0)
+    if frames > 2 and rng.random() < 0.2:
+        blink = int(rng.integers(1, frames - 1))
+        for name in ("eyeBlinkLeft", "eyeBlinkRight"):
+            out[blink, actions.index(name)] = 0.9
+    return np.clip(out, 0, 1.15), curve
+
+
+def action_units(weights: np.ndarray, actions: list[str]) -> np.ndarray:
+    """Return FACS action units of shape (frames, len(ACTION_UNITS)) from facial actions (frames, 52)."""
+    return np.stack(
+        [weights[:, [actions.index(name) for name in names]].mean(1) for names in ACTION_UNITS.values()], 1
+    )

@@ -1,0 +1,302 @@
+"""One subject, drawn: a `Performer` is built once and then shows any number of sequences."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tfen.faces.box import face_box
+from tfen.synth import skin as skins
+from tfen.synth.expressions import action_units, actions_over_time
+from tfen.synth.head import BODY, EYE, MOUTH, SKIN, Head
+from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
+from tfen.synth.people import Subject
+from tfen.synth.renderer import Camera, Light, Scene, project
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """The stated ranges within which sequences differ; angles in degrees, other units where they stand."""
+
+    yaw: float = 8.0
+    """Standard deviation of the head's turn to a side."""
+    pitch: float = 5.0
+    """Standard deviation of the nod."""
+    roll: float = 3.5
+    """Standard deviation of the tilt."""
+    motion: float = 3.0
+    """Standard deviation of the drift of each angle over a sequence."""
+    distance: tuple[float, float] = (0.55, 1.6)
+    """From the camera to the face, metres."""
+    zoom: float = 0.05
+    """Standard deviation of the box's scale around the stated box."""
+    shift: float = 0.025
+    """Standard deviation of the box's place, in sides of the box."""
+    strength: tuple[float, float] = (0.6, 1.05)
+    """Strength of the expression at its apex; 1 is the full prototype."""
+    exposure: tuple[float, float] = (0.75, 1.35)
+    """Factor on the light."""
+    white_balance: float = 0.06
+    """Standard deviation of the logarithm of the factors on red and blue."""
+    shadow: tuple[float, float] = (0.2, 0.95)
+    """How much of the key light a shadow takes away."""
+    noise: tuple[float, float] = (0.002, 0.016)
+    """Standard deviation of the sensor's noise, in units of full scale."""
+    blur: tuple[float, float] = (0.0, 0.9)
+    """Standard deviation of the blur in pixels of a 112-pixel picture."""
+    compression: tuple[int, int] = (45, 97)
+    """JPEG quality of the camera, before the frame is stored."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """A drawn sequence: `frames` (T, size, size, 3) uint8 RGB, and everything that is known about it."""
+
+    frames: Array
+    truth: dict[str, Any]
+
+
+class Performer:
+    """A subject's head with skin, eyes, teeth, hair and glasses, ready to perform."""
+
+    def __init__(self, head: Head, subject: Subject, seed: tuple[int, ...]) -> None:
+        self.head = head
+        self.subject = subject
+        rng = np.random.default_rng([*seed, 1])
+        self.shape = head.shape(subject.phenotype, subject.changes)
+        dressed = None
+        traits = subject.skin if dressed is None else dressed.traits
+        self.skin = skins.paint(traits, rng)
+        if dressed is not None and dressed.skin is not None:
+            self.skin = dressed.skin(self.skin)
+        self.points = self.shape.neutral.copy()
+        if dressed is None and subject.hair_volume > 0:
+            self._raise_hair(rng)
+        iris_image, eye_corners = eyes(head, self.shape, np.array(subject.iris), rng)
+        self.parts: list[Part] = dressed.parts if dressed else teeth(head, self.shape, subject.teeth)
+        if dressed is None and subject.hairstyle == "long":
+            colour = np.array(subject.skin.hair_colour)
+            self.parts = [*self.parts, long_hair(head, self.shape, subject.hair_length, subject.hair_volume * 0.8, colour, rng)]
+        if subject.glasses:
+            width, height, radius, square = subject.glasses_shape
+            self.parts = [*self.parts, glasses(head, self.shape, np.array(subject.glasses_colour), width, height, square, radius)]
+        tone = skins.skin_tone(subject.skin.darkness, subject.skin.warmth)
+        cloth = rng.uniform(0.02, 0.6) * rng.uniform(0.6, 1.0, 3)
+        bare = head.faces[head.materials == BODY]
+        low = self.shape.neutral[head.landmarks[8]][2] - rng.uniform(0.06, 0.11)
+        covered = self.shape.neutral[bare].mean(1)[:, 2] < low
+        images = [_skin_image(self.skin.colour), iris_image, plain((0.16, 0.035, 0.03)), plain(tuple(tone)), plain(tuple(cloth))]
+        gloss = [0.06 + 0.05 * rng.random(), 0.7, 0.05, 0.05, 0.0]
+        material = head.materials.copy()
+        material[head.materials == EYE] = 1
+        material[head.materials == MOUTH] = 2
+        material[head.materials == BODY] = np.where(covered, 4, 3)
+        corners = np.zeros((len(head.faces), 3, 2), np.float32)
+        on_skin = head.materials == SKIN
+        corners[on_skin] = skins.texel(head.head_map[on_skin, :, 0], head.head_map[on_skin, :, 1])
+        corners[head.materials == EYE] = eye_corners[head.faces[head.materials == EYE]]
+        faces, tint, opaque = [head.faces], [np.ones(3)] * 5, [np.ones(len(head.faces), bool)]
+        all_corners, materials, count = [corners], [material], len(self.points)
+        for part in self.parts:
+            faces.append(part.faces + count)
+            all_corners.append(part.corners)
+            materials.append(np.full(len(part.faces), len(images)))
+            opaque.append(np.full(len(part.faces), part.opaque))
+            count += int(part.faces.max()) + 1
+            images.append(part.image)
+            tint.append(part.tint)
+            gloss.append(part.gloss)
+        still = self._vertices(np.zeros((1, len(head.actions)), np.float32))[0]
+        self.scene = Scene(
+            still,
+            np.concatenate(faces),
+            np.concatenate(all_corners),
+            np.concatenate(materials),
+            np.stack(images),
+            np.stack(tint),
+            np.array(gloss),
+            np.concatenate(opaque),
+        )
+
+    def _raise_hair(self, rng: np.random.Generator) -> None:
+        """Let the hair of the scalp (and a full beard) stand off the skin."""
+        head, subject = self.head, self.subject
+        on_skin = ~np.isnan(head.vertex_map[:, 0])
+        at = skins.texel(*np.nan_to_num(head.vertex_map[on_skin]).T) * (skins.SIZE - 1)
+        cover = skins.scalp(subject.skin.hairline, subject.skin.temples) * subject.skin.hair_cover
+        cover = cv2.GaussianBlur(cover, (0, 0), 9) * cover
+        bumps = 1 + 0.22 * skins.noise(rng, 26)
+        amount = np.zeros(len(self.points), np.float32)
+        sample = cv2.remap((cover * bumps).astype(np.float32), at[None, :, 0].astype(np.float32), at[None, :, 1].astype(np.float32), cv2.INTER_LINEAR)[0]
+        amount[on_skin] = sample * subject.hair_volume
+        if subject.beard == "full":
+            beard = cv2.GaussianBlur(skins.beard_area()[0], (0, 0), 6)
+            amount[on_skin] += 0.007 * cv2.remap(beard, at[None, :, 0].astype(np.float32), at[None, :, 1].astype(np.float32), cv2.INTER_LINEAR)[0]
+        faces = head.faces[head.materials == SKIN]
+        normal = np.zeros_like(self.points)
+        face_normal = np.cross(self.points[faces[:, 1]] - self.points[faces[:, 0]], self.points[faces[:, 2]] - self.points[faces[:, 0]])
+        for k in range(3):
+            np.add.at(normal, faces[:, k], face_normal)
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
+        self.points = self.points + normal * amount[:, None]
+
+    def _vertices(self, weights: Array) -> Array:
+        """Return all vertices, head and parts, in every frame, shape (frames, V, 3)."""
+        moved = np.tensordot(weights, self.shape.deltas, 1)
+        bare = self.shape.neutral + moved
+        jaw = Jaw.from_actions(self.shape, weights, self.head.actions)
+        parts = [part.place(bare, jaw) for part in self.parts]
+        return np.concatenate([self.points + moved, *parts], 1)
+
+    def perform(
+        self,
+        expression: str,
+        dynamics: str,
+        frames: int,
+        size: int,
+        rng: np.random.Generator,
+        variation: Variation,
+        samples: int = 2,
+    ) -> Take:
+        """Draw one sequence.
+
+        Args:
+            expression: a canonical expression.
+            dynamics: see `tfen.synth.expressions.intensity`.
+            frames: number of frames.
+            size: pixels along each side.
+            rng: the sequence's own random numbers: the same ones give the same bytes.
+            variation: ranges of pose, light and camera.
+            samples: rays along each side of a pixel.
+        """
+        head, subject = self.head, self.subject
+        weights, curve = actions_over_time(
+            expression, dynamics, frames, head.actions, np.array(subject.style), subject.habits[expression], rng, variation.strength
+        )
+        vertices = self._vertices(weights)
+        eye, mouth = _eyes_and_mouth(self.shape.neutral[head.landmarks])
+        centre, side = face_box(eye[0], eye[1], mouth)
+        camera = Camera(
+            centre + np.array([*rng.normal(0, variation.shift, 1), 0, *rng.normal(0, variation.shift, 1)]) * side,
+            float(rng.uniform(*variation.distance)),
+            float(side * np.exp(rng.normal(0, variation.zoom))),
+        )
+        angles = np.radians(rng.normal(0, [variation.yaw, variation.pitch, variation.roll]))
+        drift = np.radians(rng.normal(0, variation.motion, 3))
+        time = np.linspace(-0.5, 0.5, frames) if frames > 1 else np.zeros(1)
+        path = angles + drift * np.sin(time * rng.uniform(1.5, 3.0))[:, None]
+        light, lighting = _light(rng, variation)
+        backdrop = _backdrop(size, rng)
+        exposure = rng.uniform(*variation.exposure)
+        balance = np.exp(rng.normal(0, variation.white_balance, 3) * np.array([1, 0, 1]))
+        noise, blur = rng.uniform(*variation.noise), rng.uniform(*variation.blur) * size / 112
+        quality = int(rng.integers(*variation.compression))
+        gamma = rng.uniform(0.42, 0.55)
+        depths = skins.fold_depths(weights, head.actions)
+        pictures, landmarks = [], []
+        for k in range(frames):
+            self.scene.move(vertices[k])
+            rotation = _rotation(*path[k])
+            drawn = self.scene.draw(camera, rotation, light, self._relief(depths[k]), size, samples)
+            linear = (drawn[..., :3] + backdrop * (1 - drawn[..., 3:])) * exposure * balance
+            picture = np.clip(linear / (0.85 + 0.15 * linear), 0, 1) ** gamma
+            if blur > 0.15:
+                picture = cv2.GaussianBlur(picture, (0, 0), blur)
+            grain = noise * rng.standard_normal(picture.shape) * (0.6 + 0.8 * picture)
+            pixels = np.round(np.clip(picture + grain, 0, 1) * 255).astype(np.uint8)
+            pictures.append(_compress(pixels, quality))
+            landmarks.append(project(camera, rotation, vertices[k][head.landmarks], size))
+        truth = {
+            "expression": expression,
+            "dynamics": dynamics,
+            "apex": int(curve.argmax()),
+            "intensity": curve.round(4).tolist(),
+            "action_units": action_units(weights, head.actions).round(4).tolist(),
+            "landmarks": np.stack(landmarks).round(2).tolist(),
+            "pose": np.degrees(path).round(2).tolist(),
+            "light": lighting,
+            "camera": {"distance": round(camera.distance, 3), "quality": quality, "noise": round(noise, 4), "blur": round(blur, 3)},
+        }
+        return Take(np.stack(pictures), truth)
+
+    def _relief(self, depth: Array) -> Array:
+        """Return the skin's relief with the folds pressed in; `depth` is (folds, 2): right and left side."""
+        maps = skins.fold_maps()
+        half = skins.SIZE // 2
+        folds = np.empty((skins.SIZE, skins.SIZE), np.float32)
+        strength = 0.45 + 0.9 * self.subject.skin.age
+        folds[:, :half] = np.tensordot(depth[:, 0], maps[:, :, :half], 1)
+        folds[:, half:] = np.tensordot(depth[:, 1], maps[:, :, half:], 1)
+        return self.skin.relief - strength * folds
+
+
+def _eyes_and_mouth(points: Array) -> tuple[tuple[Array, Array], Array]:
+    """Return the centres of the eyes (image left first) and of the mouth from 68 landmarks."""
+    return (points[36:42].mean(0), points[42:48].mean(0)), points[48:60].mean(0)
+
+
+def _rotation(yaw: float, pitch: float, roll: float) -> Array:
+    """Return the matrix that turns camera axes into head axes."""
+    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    turn = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    tilt = np.array([[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]])
+    return turn @ nod @ tilt
+
+
+def _unit(x: Array) -> Array:
+    return x / np.linalg.norm(x)
+
+
+def _light(rng: np.random.Generator, variation: Variation) -> tuple[Light, dict[str, Any]]:
+    across, height = np.radians(rng.uniform(-65, 65)), np.radians(rng.uniform(-8, 60))
+    key = np.array([np.sin(across) * np.cos(height), -np.cos(across) * np.cos(height), np.sin(height)])
+    warmth = rng.normal(0, 0.08)
+    ambient = rng.uniform(0.18, 0.6)
+    sky = ambient * np.array([1 - 0.5 * warmth, 1.0, 1 + 0.8 * warmth]) * rng.uniform(0.9, 1.1, 3)
+    ground = ambient * rng.uniform(0.35, 0.9) * rng.uniform(0.8, 1.1, 3)
+    strength = rng.uniform(0.55, 1.05)
+    light = Light(
+        key=_unit(key),
+        key_colour=strength * np.array([1 + warmth, 1.0, 1 - warmth]),
+        fill=_unit(np.array([-np.sign(across) * rng.uniform(0.3, 1), -1.0, rng.uniform(-0.3, 0.5)])),
+        fill_colour=rng.uniform(0.03, 0.35) * rng.uniform(0.85, 1.15, 3),
+        sky=sky,
+        ground=ground,
+        shadow=float(rng.uniform(*variation.shadow)),
+    )
+    known = {name: np.round(value, 4).tolist() for name, value in asdict(light).items()}
+    return light, known
+
+
+def _backdrop(size: int, rng: np.random.Generator) -> Array:
+    """Return something out of focus to stand before: linear RGB, shape (size, size, 3)."""
+    base = rng.uniform(0.02, 0.7) * rng.uniform(0.8, 1.1, 3)
+    other = np.clip(base * np.exp(rng.normal(0, 0.45) + rng.normal(0, 0.12, 3)), 0, 1)
+    kind = rng.integers(3)
+    mix = np.linspace(0, 1, size, dtype=np.float32)
+    plane = np.repeat(mix[:, None], size, 1) if rng.random() < 0.5 else np.repeat(mix[None], size, 0)
+    if kind == 1:
+        plane = cv2.resize(rng.random((4, 4)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    if kind == 2:
+        plane = np.zeros((size, size), np.float32)
+        for _ in range(7):
+            x, y = rng.integers(0, size, 2)
+            w, h = rng.integers(size // 10, size // 2, 2)
+            plane[y : y + h, x : x + w] = rng.random()
+        plane = cv2.GaussianBlur(plane, (0, 0), size / 40)
+    return base + (other - base) * plane[..., None]
+
+
+def _compress(pixels: Array, quality: int) -> Array:
+    coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def _skin_image(colour: Array) -> Array:
+    image = np.full((*colour.shape[:2], 4), 255, np.uint8)
+    image[..., :3] = np.round(np.sqrt(np.clip(colour, 0, 1)) * 255)
+    return image

@@ -1,0 +1,186 @@
+"""Makes a set: many subjects, every expression, on all cores; stopped and started again it goes on."""
+
+import multiprocessing
+import os
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tfen import __version__
+from tfen.data.prepared import Sequence, write_set
+from tfen.errors import InputError
+from tfen.files import read_json, told, whole_folder, write_json, write_text
+from tfen.labels import EXPRESSIONS
+from tfen.progress import meter
+from tfen.synth.expressions import ACTION_UNITS, DYNAMICS
+from tfen.synth.film import Performer, Variation
+from tfen.synth.people import make_subject
+
+QUALITY = 95
+"""JPEG quality of the stored frames."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthSettings:
+    """What a synthetic set is made of; with the seed it determines every byte."""
+
+    subjects: int = 60
+    frames: int = 12
+    size: int = 112
+    seed: int = 0
+    dynamics: tuple[str, ...] = ("onset-apex",)
+    expressions: tuple[str, ...] = EXPRESSIONS
+    repeats: int = 1
+    """Sequences of each expression and dynamics for every subject."""
+    first_subject: int = 0
+    """Number of the first subject: sets with other numbers have other people."""
+    assets: str | None = None
+    """Folder of MakeHuman's assets, for textured skin and hair; None: procedural."""
+    variation: Variation = field(default_factory=Variation)
+
+    def __post_init__(self) -> None:
+        for name in ("subjects", "frames", "repeats"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if not 16 <= self.size <= 2048:
+            raise InputError(f"size is {self.size}, expected 16 to 2048 pixels")
+        for name in self.dynamics:
+            if name not in DYNAMICS:
+                raise InputError(f"dynamics {name!r} is unknown; choose from {', '.join(DYNAMICS)}")
+        for name in self.expressions:
+            if name not in EXPRESSIONS:
+                raise InputError(f"expression {name!r} is unknown; choose from {', '.join(EXPRESSIONS)}")
+
+    def record(self) -> dict[str, Any]:
+        out = asdict(self)
+        out["assets"] = None if self.assets is None else Path(self.assets).name
+        return out
+
+
+@dataclass(frozen=True)
+class _Plan:
+    name: str
+    expression: str
+    dynamics: str
+    number: int
+
+
+def sequences_of(settings: SynthSettings, subject: str) -> list[_Plan]:
+    """Return the sequences that a subject performs, in order."""
+    plans = []
+    for dynamics in settings.dynamics:
+        for expression in settings.expressions:
+            for repeat in range(settings.repeats):
+                parts = [subject, expression]
+                if len(settings.dynamics) > 1:
+                    parts.append(dynamics)
+                if settings.repeats > 1:
+                    parts.append(str(repeat + 1))
+                number = (DYNAMICS.index(dynamics) * len(EXPRESSIONS) + EXPRESSIONS.index(expression)) * 1000 + repeat
+                plans.append(_Plan("-".join(parts), expression, dynamics, number))
+    return plans
+
+
+def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dict[str, Any]:
+    """Make a synthetic set in `out` and return its description.
+
+    A set that was begun with the same settings is finished; one with other settings is left alone.
+
+    Raises:
+        InputError: `out` holds something else.
+    """
+    marker = out / "synth.json"
+    description = {"tfen": __version__, **settings.record()}
+    if marker.exists():
+        begun = read_json(marker, "the settings of a synthetic set")
+        changed = [key for key in description if begun.get(key) != _plain(description[key])]
+        if changed:
+            raise InputError(
+                f"{out} holds a synthetic set made with another {changed[0]} ({begun.get(changed[0])}); choose another folder"
+            )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and holds no synthetic set; choose a new folder")
+    write_json(marker, description)
+    first = settings.first_subject
+    numbers = range(first, first + settings.subjects)
+    missing = [number for number in numbers if not _complete(out, settings, number)]
+    per_subject = len(sequences_of(settings, "s")) * settings.frames
+    with meter("faces", settings.subjects * per_subject, "frames", (settings.subjects - len(missing)) * per_subject) as progress:
+        for _ in _run(missing, out, settings, jobs or os.cpu_count() or 1):
+            progress.advance(per_subject)
+    sequences = []
+    people = []
+    for number in numbers:
+        name = f"s{number:04d}"
+        people.append(read_json(out / "subjects" / f"{name}.json", "a synthetic subject"))
+        sequences += [Sequence(plan.name, name, plan.expression, settings.frames, "synthetic") for plan in sequences_of(settings, name)]
+    known = ("name", "sex", "age", "ancestry", "hairstyle", "hair_colour", "beard", "glasses")
+    lines = [",".join(("subject", *known[1:]))]
+    lines += [",".join(str(person[key]).lower() if key == "glasses" else str(person[key]) for key in known) for person in people]
+    write_text(out / "subjects.csv", "\n".join(lines) + "\n")
+    about = {"set": "synthetic", "action_units": list(ACTION_UNITS), "synth": description}
+    write_set(out, sequences, about)
+    return read_json(out / "prepared.json", "a prepared set's description")
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON gives it back."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _complete(out: Path, settings: SynthSettings, number: int) -> bool:
+    name = f"s{number:04d}"
+    return (out / "subjects" / f"{name}.json").exists()
+
+
+def _run(numbers: list[int], out: Path, settings: SynthSettings, jobs: int) -> Iterable[int]:
+    """Make subjects, in this process or in several; yields each as it is done."""
+    if not numbers:
+        return
+    if jobs == 1 or len(numbers) == 1:
+        for number in numbers:
+            yield _make_subject_files(number, out, settings)
+        return
+    _head()  # fills Anny's and Warp's caches once, before the workers need them
+    pool = ProcessPoolExecutor(min(jobs, len(numbers)), multiprocessing.get_context("spawn"))
+    try:
+        waiting = [pool.submit(_make_subject_files, number, out, settings) for number in numbers]
+        for done in as_completed(waiting):
+            yield done.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@cache
+def _head() -> Any:
+    cv2.setNumThreads(1)
+    from tfen.synth.head import load_head
+
+    return load_head()
+
+
+def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
+    """Write all files of one subject; the subject's own file comes last and says that the rest is there."""
+    head = _head()
+    subject = make_subject(number, np.random.default_rng([settings.seed, number]))
+    performer = Performer(head, subject, (settings.seed, number), settings.assets)
+    for plan in sequences_of(settings, subject.name):
+        rng = np.random.default_rng([settings.seed, number, plan.number])
+        take = performer.perform(plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.variation)
+        with whole_folder(out / "frames" / plan.name) as folder:
+            for k, frame in enumerate(take.frames):
+                path = folder / f"{k + 1:04d}.jpg"
+                coded = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+                with told(out):
+                    path.write_bytes(coded.tobytes())
+        write_json(out / "truth" / f"{plan.name}.json", take.truth)
+    write_json(out / "subjects" / f"{subject.name}.json", subject.record())
+    return number

@@ -1,0 +1,181 @@
+"""Who the synthetic subjects are: sex, age, ancestry, the shape of the head, skin, hair, beard, glasses, habits."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tfen.synth.expressions import PROTOTYPES
+from tfen.synth.head import LOCAL_CHANGES
+from tfen.synth.skin import SkinTraits
+
+Array = np.ndarray
+ANCESTRIES = ("african", "asian", "european")
+HAIRSTYLES = ("bald", "short", "medium", "long")
+BEARDS = ("none", "stubble", "moustache", "full")
+
+_HAIR_COLOURS = {
+    "black": (0.016, 0.013, 0.012),
+    "dark brown": (0.045, 0.026, 0.017),
+    "brown": (0.11, 0.060, 0.034),
+    "fair": (0.36, 0.235, 0.11),
+    "red": (0.24, 0.075, 0.025),
+    "grey": (0.33, 0.32, 0.31),
+}
+_IRIS = {
+    "brown": (0.105, 0.045, 0.018),
+    "dark": (0.045, 0.022, 0.012),
+    "blue": (0.16, 0.27, 0.40),
+    "green": (0.15, 0.22, 0.10),
+    "grey": (0.22, 0.24, 0.25),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One synthetic person; everything that stays the same over this person's sequences."""
+
+    name: str
+    sex: str
+    age: int
+    """Years."""
+    ancestry: str
+    hairstyle: str
+    hair_colour: str
+    beard: str
+    glasses: bool
+    phenotype: dict[str, float]
+    changes: dict[str, float]
+    skin: SkinTraits
+    iris: tuple[float, float, float]
+    hair_volume: float
+    """How far hair stands off the skull, metres."""
+    hair_length: float
+    """How far long hair falls below the eyes, metres."""
+    glasses_shape: tuple[float, float, float, float]
+    """Half width and half height of a lens and the frame's radius in metres; squareness (1 round)."""
+    glasses_colour: tuple[float, float, float]
+    teeth: float
+    style: tuple[float, ...]
+    """How strongly this subject shows each of the 52 facial actions, around 1."""
+    habits: dict[str, float]
+    """Which variant of each expression this subject mostly shows, in [0, 1)."""
+
+    def identity(self) -> dict[str, float]:
+        """Return the parameters that make this person's shape: phenotype and local changes."""
+        return {**self.phenotype, **self.changes}
+
+    def record(self) -> dict[str, Any]:
+        """Return everything about the subject as plain values, for JSON."""
+        out = asdict(self)
+        out["style"] = [round(value, 4) for value in self.style]
+        return out
+
+
+def _choose(rng: np.random.Generator, chances: dict[str, float]) -> str:
+    names = list(chances)
+    weights = np.array([chances[name] for name in names])
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
+
+
+def make_subject(index: int, rng: np.random.Generator) -> Subject:
+    """Return subject number `index`; sexes and ancestries take turns so that any few are mixed."""
+    male = bool((index + rng.integers(2)) % 2) if index % 4 == 3 else bool(index % 2)
+    ancestry = ANCESTRIES[(index // 2 + (index // 6)) % 3]
+    years = int(_choose(rng, {"a": 5, "b": 3, "c": 2}).translate(str.maketrans("abc", "012")))
+    age = int(rng.integers(*((18, 36), (36, 56), (56, 76))[years]))
+    old = float(np.clip((age - 25) / 45, 0, 1))
+    mix = {name: 0.06 for name in ANCESTRIES}
+    mix[ancestry] = 0.88
+    shares = rng.dirichlet(np.array(list(mix.values())) * 12)
+    phenotype = {
+        "gender": rng.uniform(0.84, 1.0) if male else rng.uniform(0.0, 0.16),
+        "age": float(np.clip(0.5 + (age - 25) / 130, 0.44, 1.0)),
+        "weight": rng.uniform(0.25, 0.85),
+        "muscle": rng.uniform(0.35, 0.7),
+        "african": shares[0],
+        "asian": shares[1],
+        "caucasian": shares[2],
+    }
+    changes = {name: float(np.clip(rng.normal(0, 0.24), -0.65, 0.65)) for name in LOCAL_CHANGES}
+    hair = _choose(
+        rng,
+        {"black": 8, "dark brown": 2}
+        if ancestry != "european"
+        else {"black": 1.5, "dark brown": 3, "brown": 3, "fair": 2, "red": 0.7},
+    )
+    if rng.random() < np.clip((age - 42) / 25, 0, 0.85):
+        hair = "grey"
+    if male:
+        hairstyle = _choose(rng, {"bald": 0.6 + 2.0 * old, "short": 6, "medium": 2, "long": 0.4})
+    else:
+        hairstyle = _choose(rng, {"bald": 0.05, "short": 1.2, "medium": 2, "long": 6})
+    beard = _choose(rng, {"none": 5, "stubble": 3, "moustache": 0.8, "full": 1.8}) if male else "none"
+    darkness = {
+        "african": rng.uniform(0.52, 1.0),
+        "asian": rng.uniform(0.10, 0.48),
+        "european": rng.uniform(0.0, 0.34),
+    }[ancestry]
+    made_up = 0.0 if male or rng.random() < 0.45 else rng.uniform(0.3, 0.9)
+    light = np.array([0.55, 0.10, 0.12]) if rng.random() < 0.6 else np.array([0.42, 0.13, 0.18])
+    receding = male and rng.random() < 0.25 + 0.5 * old
+    skin = SkinTraits(
+        darkness=float(darkness),
+        warmth={"african": 0.3, "asian": 0.75, "european": -0.2}[ancestry] + rng.normal(0, 0.3),
+        redness=float(rng.uniform(0.2, 1.0)),
+        age=old,
+        freckles=float(rng.uniform(0.2, 1)) if ancestry == "european" and rng.random() < 0.18 else 0.0,
+        lipstick=made_up,
+        lipstick_colour=tuple(float(c) for c in light * rng.uniform(0.7, 1.1) * (1 - 0.72 * darkness)),
+        eyeshadow=0.6 * made_up * float(rng.random() < 0.5),
+        eyeshadow_colour=tuple(float(c) for c in rng.uniform(0.08, 0.3, 3)),
+        brow_thickness=float(rng.uniform(0.95, 1.5) if male else rng.uniform(0.6, 1.05)),
+        brow_arch=float(rng.normal(0.0 if male else 0.45, 0.3)),
+        brow_density=float(rng.uniform(0.8, 1.3)),
+        brow_cover=float(rng.uniform(0.75, 1.0)),
+        beard={"none": 0.0, "stubble": rng.uniform(0.12, 0.4), "moustache": 0.0, "full": rng.uniform(0.7, 1.0)}[beard]
+        if beard != "none" or not male
+        else rng.uniform(0.0, 0.07),
+        moustache={"none": 0.0, "stubble": rng.uniform(0.12, 0.4), "moustache": 0.9, "full": 0.9}[beard],
+        hairline=float(rng.uniform(0.008, 0.026)) if receding else float(rng.uniform(-0.004, 0.008)),
+        temples=float(rng.uniform(0.008, 0.028)) if receding else float(rng.uniform(0.0, 0.006)),
+        hair_cover=float(rng.uniform(0.0, 0.25)) if hairstyle == "bald" else 1.0,
+        hair_colour=tuple(float(c) for c in np.array(_HAIR_COLOURS[hair]) * rng.uniform(0.75, 1.3)),
+    )
+    iris = _choose(
+        rng,
+        {"dark": 5, "brown": 3}
+        if ancestry != "european"
+        else {"brown": 3, "dark": 1, "blue": 3, "green": 1.2, "grey": 1.2},
+    )
+    return Subject(
+        name=f"s{index:04d}",
+        sex="male" if male else "female",
+        age=age,
+        ancestry=ancestry,
+        hairstyle=hairstyle,
+        hair_colour=hair,
+        beard=beard,
+        glasses=bool(rng.random() < 0.16 + 0.2 * old),
+        phenotype={name: round(float(value), 5) for name, value in phenotype.items()},
+        changes={name: round(value, 5) for name, value in changes.items()},
+        skin=skin,
+        iris=tuple(float(c) for c in np.array(_IRIS[iris]) * rng.uniform(0.8, 1.2)),
+        hair_volume={
+            "bald": 0.0,
+            "short": rng.uniform(0.003, 0.009),
+            "medium": rng.uniform(0.010, 0.020),
+            "long": rng.uniform(0.008, 0.016),
+        }[hairstyle],
+        hair_length=float(rng.uniform(0.09, 0.24)),
+        glasses_shape=(
+            float(rng.uniform(0.024, 0.029)),
+            float(rng.uniform(0.016, 0.024)),
+            float(rng.uniform(0.0008, 0.0018)),
+            float(rng.uniform(0.45, 1.0)),
+        ),
+        glasses_colour=tuple(float(c) for c in (rng.uniform(0.005, 0.05, 3) if rng.random() < 0.75 else rng.uniform(0.05, 0.4, 3))),
+        teeth=float(rng.uniform(0.75, 1.1)),
+        style=tuple(float(value) for value in np.clip(rng.normal(1, 0.15, 52), 0.55, 1.45)),
+        habits={name: float(rng.random()) for name in PROTOTYPES},
+    )
