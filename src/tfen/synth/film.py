@@ -62,7 +62,7 @@ class Take:
 class Performer:
     """A subject's head with skin, eyes, teeth, hair and glasses, ready to perform."""
 
-    def __init__(self, head: Head, subject: Subject, seed: tuple[int, ...]) -> None:
+    def __init__(self, head: Head, subject: Subject, seed: tuple[int, ...], assets: str | None = None) -> None:
         self.head = head
         self.subject = subject
         rng = np.random.default_rng([*seed, 1])

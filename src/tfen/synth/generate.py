@@ -150,6 +150,8 @@ def _run(numbers: list[int], out: Path, settings: SynthSettings, jobs: int) -> I
             yield _make_subject_files(number, out, settings)
         return
     _head()  # fills Anny's and Warp's caches once, before the workers need them
+    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(threads, "1"))  # a process a core: more threads would only wait for each other
     pool = ProcessPoolExecutor(min(jobs, len(numbers)), multiprocessing.get_context("spawn"))
     try:
         waiting = [pool.submit(_make_subject_files, number, out, settings) for number in numbers]
@@ -157,6 +159,8 @@ def _run(numbers: list[int], out: Path, settings: SynthSettings, jobs: int) -> I
             yield done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in threads.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @cache
