@@ -1,0 +1,1 @@
+"""Figures about predictions, the paper's published numbers, and the report."""

@@ -41,6 +41,8 @@ class Variation:
     """Factor on the light."""
     white_balance: float = 0.06
     """Standard deviation of the logarithm of the factors on red and blue."""
+    key_angle: float = 65.0
+    """How far to a side the key light may stand."""
     shadow: tuple[float, float] = (0.2, 0.95)
     """How much of the key light a shadow takes away."""
     noise: tuple[float, float] = (0.002, 0.016)
@@ -49,6 +51,29 @@ class Variation:
     """Standard deviation of the blur in pixels of a 112-pixel picture."""
     compression: tuple[int, int] = (45, 97)
     """JPEG quality of the camera, before the frame is stored."""
+
+
+WILD = Variation()
+"""Anybody's camera: poses, lights and qualities differ widely."""
+LAB = Variation(
+    yaw=4.0,
+    pitch=3.0,
+    roll=2.0,
+    motion=1.5,
+    distance=(0.9, 1.6),
+    zoom=0.03,
+    shift=0.015,
+    strength=(0.75, 1.1),
+    exposure=(0.9, 1.2),
+    white_balance=0.02,
+    key_angle=30.0,
+    shadow=(0.1, 0.6),
+    noise=(0.002, 0.008),
+    blur=(0.0, 0.4),
+    compression=(80, 97),
+)
+"""A laboratory: frontal faces, even light, one good camera."""
+VARIATIONS = {"lab": LAB, "wild": WILD}
 
 
 @dataclass(frozen=True)
@@ -252,7 +277,7 @@ def _unit(x: Array) -> Array:
 
 
 def _light(rng: np.random.Generator, variation: Variation) -> tuple[Light, dict[str, Any]]:
-    across, height = np.radians(rng.uniform(-65, 65)), np.radians(rng.uniform(-8, 60))
+    across, height = np.radians(rng.uniform(-variation.key_angle, variation.key_angle)), np.radians(rng.uniform(-8, 60))
     key = np.array([np.sin(across) * np.cos(height), -np.cos(across) * np.cos(height), np.sin(height)])
     warmth = rng.normal(0, 0.08)
     ambient = rng.uniform(0.18, 0.6)

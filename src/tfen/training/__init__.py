@@ -1,0 +1,1 @@
+"""Losses, face pretraining, the adversarial algorithm, cross-validation."""

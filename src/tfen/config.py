@@ -1,0 +1,262 @@
+"""All settings in one place: the paper's values are the defaults, presets say where they differ and why."""
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+from tfen.errors import InputError
+
+Variant = Literal["tfen", "without-decoupler", "without-adversarial", "without-facial-decoupling", "without-3d"]
+VARIANTS: tuple[str, ...] = get_args(Variant)
+Shortcut = Literal["A", "B"]
+Norm = Literal["squared", "absolute"]
+Turns = Literal["iterations", "epochs", "three-of-adversary"]
+Select = Literal["last", "validation", "best-on-test"]
+Augment = Literal["paper", "strong"]
+Normalise = Literal["imagenet", "clip"]
+
+
+@dataclass(kw_only=True)
+class ModelSettings:
+    """The network (Table 1)."""
+
+    variant: Variant = "tfen"
+    """Network to train: TFEN or one of its ablations."""
+    width: int = 64
+    """Channels of the stem; 64 is the paper's, smaller is faster."""
+    image_size: int = 224
+    """Side of the images that the network sees, pixels."""
+    frames: int = 7
+    """Frames sampled from a sequence (S)."""
+    shortcut: Shortcut = "A"
+    """Shortcut of the 3D network: A (Hara) has no parameters, B (torchvision) a convolution."""
+    dropout: float = 0.2
+    """Dropout before the expression classifier."""
+    adversary_dropout: float = 0.0
+    """Dropout before the face classifier."""
+    expression_weights: str | None = None
+    """Weights E starts from: "imagenet" (fetched from the hub), a file, or nothing for random."""
+    temporal_weights: str | None = None
+    """Weights T starts from: a file of Hara's 3D-ResNet-18 (shortcut A) or torchvision's r3d_18 (shortcut B)."""
+
+    def __post_init__(self) -> None:
+        _at_least("model.width", self.width, 8)
+        if self.width % 8:
+            raise InputError(f"model.width is {self.width}, expected a multiple of 8")
+        _at_least("model.image-size", self.image_size, 32)
+        _at_least("model.frames", self.frames, 1)
+        _share("model.dropout", self.dropout)
+        _share("model.adversary-dropout", self.adversary_dropout)
+
+
+@dataclass(kw_only=True)
+class DataSettings:
+    """How frames become the network's input (Section 4.2)."""
+
+    grey: bool = False
+    """Take all colour away (CK+ in the paper)."""
+    augment: Augment = "paper"
+    """paper: random crop and flip. strong: light, blur, geometry, noise and cut-outs too, for real-world transfer."""
+    normalise: Normalise = "imagenet"
+    """imagenet: fixed mean and deviation. clip: zero mean and unit deviation in each clip."""
+    face_label: Literal["subject", "sequence"] = "subject"
+    """What counts as a face: the subject, or each sequence by itself where subjects are unknown (DFEW)."""
+    cache_gb: float = 4.0
+    """Memory for decoded frames; sets beyond it are decoded as they are needed."""
+
+
+@dataclass(kw_only=True)
+class FaceSettings:
+    """Pretraining of F and A on face identity (Section 3.2; epochs and start are not in the paper)."""
+
+    epochs: int = 30
+    """Passes over the frames."""
+    batch_size: int = 32
+    """Frames per step."""
+    lr: float = 0.01
+    """Learning rate."""
+    init: Literal["random", "imagenet"] = "random"
+    """Where the face network starts from."""
+    subjects: Literal["train", "all"] = "train"
+    """train: the fold's training subjects. all: test subjects too, as the paper's words can be read."""
+
+    def __post_init__(self) -> None:
+        _at_least("face.epochs", self.epochs, 0)
+        _at_least("face.batch-size", self.batch_size, 2)
+        _positive("face.lr", self.lr)
+
+
+@dataclass(kw_only=True)
+class TrainSettings:
+    """Adversarial training (Algorithm 1, Section 4.3)."""
+
+    epochs: int = 300
+    """Passes over the sequences."""
+    batch_size: int = 32
+    """Clips per step (M)."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """sgd as in the paper; adamw learns small networks in fewer epochs."""
+    lr: float = 0.01
+    """Learning rate; the paper prints 10e-3."""
+    adversary_lr: float | None = None
+    """Learning rate of A; nothing means the same."""
+    lr_step: int = 100
+    """Epochs between falls of the learning rate."""
+    lr_gamma: float = 0.1
+    """Factor of each fall."""
+    schedule: Literal["step", "cosine"] = "step"
+    """step: as the paper. cosine: one smooth fall to zero, for short trainings."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 0.008
+    """Weight decay of SGD."""
+    alpha: float = 5.0
+    """Weight of the expression loss (Eq. 3)."""
+    adversary_interval: int = 3
+    """A is updated in every such iteration ("number of training steps applied to A")."""
+    turns: Turns = "iterations"
+    """What the interval counts; three-of-adversary: that many steps of A for each of E, D, T."""
+    norm: Norm = "squared"
+    """The norm in Eqs. 5 and 6: squared ("MSE-based") or absolute (the 2-norm of a number)."""
+    label_smoothing: float = 0.0
+    """Smoothing of the expression labels."""
+    seed: int = 0
+    """Of everything random."""
+    evaluate_every: int = 1
+    """Epochs between measurements on the validation (or, flagged, the test) sequences."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto takes the accelerator that is there."""
+
+    def __post_init__(self) -> None:
+        _at_least("train.epochs", self.epochs, 1)
+        _at_least("train.batch-size", self.batch_size, 2)
+        _positive("train.lr", self.lr)
+        _at_least("train.adversary-interval", self.adversary_interval, 1)
+        _at_least("train.lr-step", self.lr_step, 1)
+        _at_least("train.evaluate-every", self.evaluate_every, 1)
+        if self.alpha < 0:
+            raise InputError(f"train.alpha is {self.alpha}, expected at least 0")
+
+
+@dataclass(kw_only=True)
+class FoldSettings:
+    """Cross-validation over subjects."""
+
+    count: int = 10
+    """Number of folds; subjects go to them by ascending id."""
+    only: tuple[int, ...] = ()
+    """Numbers of the folds to run; nothing means all."""
+    select: Select = "validation"
+    """Which epoch counts: the last; the best on an inner validation split; best-on-test (optimistic, flagged)."""
+    validation_share: float = 0.12
+    """Share of the training subjects that the inner validation split takes."""
+    exclude: tuple[str, ...] = ()
+    """Expressions left out, such as neutral."""
+
+    def __post_init__(self) -> None:
+        _at_least("folds.count", self.count, 2)
+        if not 0 < self.validation_share < 0.9:
+            raise InputError(f"folds.validation-share is {self.validation_share}, expected between 0 and 0.9")
+        for fold in self.only:
+            if not 0 <= fold < self.count:
+                raise InputError(f"folds.only names fold {fold}, expected 0 to {self.count - 1}")
+
+
+@dataclass(kw_only=True)
+class Settings:
+    """Everything that an experiment is made of."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    face: FaceSettings = field(default_factory=FaceSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    folds: FoldSettings = field(default_factory=FoldSettings)
+
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    # Section 4.3; the last epoch is reported, since a choice among epochs on the test fold would be optimistic.
+    "paper-ckplus": {"data": {"grey": True}, "model": {"expression_weights": "imagenet"}, "folds": {"select": "last"}},
+    "paper-mmi": {"model": {"expression_weights": "imagenet"}, "folds": {"select": "last"}},
+    "paper-oulu": {"model": {"expression_weights": "imagenet"}, "folds": {"select": "last"}},
+    "paper-dfew": {
+        "data": {"face_label": "sequence"},
+        "model": {"expression_weights": "imagenet"},
+        "train": {"epochs": 200, "lr_gamma": 0.5},
+        "folds": {"select": "last"},
+    },
+    # Minutes on two CPU cores instead of hours on a GPU: a quarter of the width, 64 pixels, a short smooth schedule.
+    "synth": {
+        "model": {"width": 16, "image_size": 64},
+        "data": {"normalise": "clip"},
+        "face": {"epochs": 6, "batch_size": 64, "lr": 0.05},
+        "train": {"epochs": 30, "lr": 0.05, "weight_decay": 0.002, "schedule": "cosine"},
+        "folds": {"count": 5, "select": "last", "exclude": ("neutral",)},
+    },
+}
+
+
+def make_settings(preset: str | None = None, changes: dict[str, dict[str, Any]] | None = None) -> Settings:
+    """Return the paper's settings, changed by a preset, then by `changes` ({"train": {"epochs": 5}}).
+
+    Raises:
+        InputError: an unknown preset, part or setting, or a value out of range.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"preset {preset!r} is unknown; choose from {', '.join(PRESETS)}")
+    values = asdict(Settings())
+    for source in (PRESETS[preset] if preset else {}, changes or {}):
+        for part, items in source.items():
+            if part not in values:
+                raise InputError(f"settings have no part {part!r}; there are {', '.join(values)}")
+            for name, value in items.items():
+                if name not in values[part]:
+                    raise InputError(f"settings have no {part}.{name}; there are {', '.join(values[part])}")
+                values[part][name] = value
+    return settings_from(values)
+
+
+def settings_from(values: dict[str, dict[str, Any]]) -> Settings:
+    """Build settings from plain values, as `plain` writes them."""
+    parts: dict[str, Any] = {}
+    for item in fields(Settings):
+        kind = item.default_factory
+        assert isinstance(kind, type)
+        assert is_dataclass(kind)
+        hints = get_type_hints(kind)
+        given = dict(values.get(item.name, {}))
+        for name, value in given.items():
+            if name not in hints:
+                raise InputError(f"settings have no {item.name}.{name}; there are {', '.join(hints)}")
+            choices = get_args(hints[name]) if "Literal" in str(hints[name]) else ()
+            if choices and value not in choices and all(isinstance(choice, str) for choice in choices):
+                raise InputError(f"{item.name}.{name} is {value!r}, expected one of {', '.join(choices)}")
+            if isinstance(value, list):
+                given[name] = tuple(value)
+        parts[item.name] = kind(**given)
+    return Settings(**parts)
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Return settings as plain values for YAML and JSON."""
+    out: dict[str, Any] = asdict(settings)
+    for part in out.values():
+        for name, value in part.items():
+            if isinstance(value, tuple):
+                part[name] = list(value)
+    return out
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise InputError(f"{name} is {value}, expected at least {least}")
+
+
+def _positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise InputError(f"{name} is {value}, expected above 0")
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise InputError(f"{name} is {value}, expected 0 up to 1")

@@ -1,0 +1,107 @@
+"""From stored frames to the network's input: size, colour, crop, flip, normalisation (Section 4.2).
+
+All frames of a clip are treated alike: one crop, one flip, one change of light.
+"""
+
+import math
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, RGB in [0, 1]."""
+
+
+def stored_size(image_size: int) -> int:
+    """Return the side of the frames that crops of `image_size` are taken from: 244 for 224, and in proportion."""
+    return round(image_size * 244 / 224)
+
+
+def fit_frame(image: np.ndarray, size: int, grey: bool) -> np.ndarray:
+    """Return an RGB image as (size, size, 3) uint8, grey if asked for."""
+    if grey:
+        image = cv2.cvtColor(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if image.shape[:2] != (size, size):
+        shrink = image.shape[0] > size
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return np.ascontiguousarray(image)
+
+
+def centre_crop(clips_BSHWC: Tensor, size: int) -> Tensor:
+    """Return the middle of the frames, (B, S, size, size, 3)."""
+    start = (clips_BSHWC.shape[2] - size) // 2
+    return clips_BSHWC[:, :, start : start + size, start : start + size]
+
+
+def crop_and_flip(clips_BSHWC: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+    """Return a random crop of each clip, mirrored with probability 0.5; the same for all frames of a clip."""
+    room = clips_BSHWC.shape[2] - size
+    out = []
+    for clip in clips_BSHWC:
+        top, left = (int(x) for x in rng.integers(0, room + 1, 2))
+        cropped = clip[:, top : top + size, left : left + size]
+        out.append(cropped.flip(2) if rng.random() < 0.5 else cropped)
+    return torch.stack(out)
+
+
+def to_network(clips_BSHWC: Tensor, normalise: str) -> Tensor:
+    """Return uint8 clips as normalised floats, (B, S, 3, H, W)."""
+    return normalised(clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255, normalise)
+
+
+def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:
+    """Normalise clips in [0, 1]: "imagenet" by fixed values, "clip" to zero mean and unit deviation each."""
+    if normalise == "imagenet":
+        mean = torch.tensor(MEAN, device=clips_BSCHW.device).view(3, 1, 1)
+        return (clips_BSCHW - mean) / torch.tensor(DEVIATION, device=clips_BSCHW.device).view(3, 1, 1)
+    mean = clips_BSCHW.mean((1, 2, 3, 4), keepdim=True)
+    deviation = clips_BSCHW.std((1, 2, 3, 4), keepdim=True)
+    return (clips_BSCHW - mean) / (deviation + 0.02)
+
+
+def strong(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, normalise: str) -> Tensor:
+    """Return clips as a stranger's camera might have seen them, normalised, (B, S, 3, size, size).
+
+    Random gamma, colour cast, turn, scale, shift and mirror, resolution, a gradient of light, noise, and cut-outs.
+    """
+    clips = clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255
+    count, frames = clips.shape[:2]
+
+    def draw(spread: float) -> Tensor:
+        return torch.from_numpy(rng.uniform(-spread, spread, count).astype(np.float32)).view(count, 1, 1, 1, 1)
+
+    clips = clips.clamp(1e-3, 1) ** torch.exp(draw(0.6))
+    cast = torch.from_numpy(rng.normal(1, 0.06, (count, 1, 3, 1, 1)).astype(np.float32))
+    clips = clips * cast
+    fade = torch.from_numpy((rng.random(count) < 0.3).astype(np.float32)).view(count, 1, 1, 1, 1)
+    clips = clips * (1 - fade) + clips.mean(2, keepdim=True) * fade
+    turn, grow = draw(0.17).flatten(), 1 + draw(0.16).flatten()
+    scale = size / clips.shape[-1] * grow
+    flip = torch.from_numpy(np.where(rng.random(count) < 0.5, -1.0, 1.0).astype(np.float32))
+    cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
+    affine = torch.stack(
+        [
+            torch.stack([cos * flip, -sin, draw(0.1).flatten()], 1),
+            torch.stack([sin * flip, cos, draw(0.1).flatten()], 1),
+        ],
+        1,
+    )
+    grid = functional.affine_grid(affine.repeat_interleave(frames, 0), [count * frames, 3, size, size], align_corners=False)
+    flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
+    if rng.random() < 0.5:
+        low = int(size * rng.uniform(0.35, 0.9))
+        flat = functional.interpolate(functional.interpolate(flat, size=low, mode="area"), size=size, mode="bilinear")
+    clips = flat.unflatten(0, (count, frames))
+    ramp = torch.linspace(-0.5, 0.5, size)
+    clips = clips * (1 + draw(0.6) * ramp.view(1, size) + draw(0.6) * ramp.view(size, 1)).clamp_min(0.2)
+    clips = normalised(clips, normalise)
+    clips = clips + torch.from_numpy(rng.standard_normal(clips.shape, np.float32)) * rng.uniform(0, 0.2)
+    for k in range(count):
+        if rng.random() < 0.35:
+            height, width = (int(size * x) for x in rng.uniform(0.12, 0.42, 2))
+            top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
+            clips[k, :, :, top : top + height, left : left + width] = math.tanh(rng.standard_normal())
+    return clips

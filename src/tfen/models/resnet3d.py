@@ -1,0 +1,64 @@
+"""The upper half of 3D-ResNet-18 (Hara et al. 2018): conv4_x and conv5_x, pooling, dropout, classifier.
+
+Shortcut "A" has no parameters (stride, then zero-padded channels), as Hara's ResNet-18; "B" is a 1x1x1 convolution
+with BatchNorm, as torchvision's `r3d_18`.
+"""
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from tfen.config import Shortcut
+from tfen.models.seresnet import initialise
+
+
+class Block3D(nn.Module):
+    """Two 3x3x3 convolutions beside a shortcut."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: Shortcut) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(channels_in, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm3d(channels)
+        self.conv2 = nn.Conv3d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm3d(channels)
+        self.stride, self.extra = stride, channels - channels_in
+        self.downsample: nn.Module | None = None
+        if shortcut == "B" and (stride != 1 or self.extra):
+            self.downsample = nn.Sequential(
+                nn.Conv3d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm3d(channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.downsample is not None:
+            shortcut = self.downsample(x)
+        else:
+            s = self.stride
+            shortcut = functional.pad(x[:, :, ::s, ::s, ::s], (0, 0, 0, 0, 0, 0, 0, self.extra))
+        x = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+class Temporal3D(nn.Module):
+    """T: features (B, S, 2 * width, H, W) of a clip to scores (B, K).
+
+    30,971,904 parameters and the classifier at width 64 with shortcut A; 165,376 more with B.
+    """
+
+    def __init__(self, classes: int, width: int = 64, shortcut: Shortcut = "A", dropout: float = 0.2) -> None:
+        super().__init__()
+        self.layer3 = nn.Sequential(
+            Block3D(2 * width, 4 * width, 2, shortcut), Block3D(4 * width, 4 * width, 1, shortcut)
+        )
+        self.layer4 = nn.Sequential(
+            Block3D(4 * width, 8 * width, 2, shortcut), Block3D(8 * width, 8 * width, 1, shortcut)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(8 * width, classes)
+        initialise(self)
+
+    def embed(self, x_BSCHW: Tensor) -> Tensor:
+        """Return the clip's features before the classifier, (B, 8 * width)."""
+        return self.layer4(self.layer3(x_BSCHW.transpose(1, 2))).mean((2, 3, 4))
+
+    def forward(self, x_BSCHW: Tensor) -> Tensor:
+        return self.fc(self.dropout(self.embed(x_BSCHW)))

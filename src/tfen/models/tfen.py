@@ -1,0 +1,106 @@
+"""TFEN (Fig. 2) and its ablations (Figs. 5 to 8): one network made of the parts that a variant has."""
+
+from torch import Tensor, nn
+
+from tfen.config import Shortcut, Variant
+from tfen.models.decoupler import Concatenation, Decoupler
+from tfen.models.resnet3d import Temporal3D
+from tfen.models.seresnet import LowerHalf, UpperHalf
+
+PARTS = {
+    "F": "face_extractor",
+    "E": "expression_extractor",
+    "D": "decoupler",
+    "A": "adversary",
+    "T": "temporal",
+}
+"""The paper's letters and the attributes of `TFEN`."""
+
+
+class FramewiseScores(nn.Module):
+    """SE-ResNet-18's upper half on each frame, scores averaged over the frames (without-3d, Fig. 8)."""
+
+    def __init__(self, classes: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.frame = UpperHalf(classes, width, dropout)
+
+    def embed(self, x_BSCHW: Tensor) -> Tensor:
+        """Return the clip's mean features before the classifier, (B, 8 * width)."""
+        return self.frame.embed(x_BSCHW.flatten(0, 1)).unflatten(0, x_BSCHW.shape[:2]).mean(1)
+
+    def forward(self, x_BSCHW: Tensor) -> Tensor:
+        return self.frame(x_BSCHW.flatten(0, 1)).unflatten(0, x_BSCHW.shape[:2]).mean(1)
+
+
+class TFEN(nn.Module):
+    """The whole network; parts that a variant lacks are None.
+
+    Args:
+        expressions: number of expressions K.
+        faces: number of face labels N (0: no adversary is built, as for inference).
+        width: channels of the stem; 64 in the paper.
+        variant: see `tfen.config.VARIANTS`.
+        shortcut: of the 3D network, "A" (Hara) or "B" (torchvision).
+        dropout: before the classifier of T.
+        adversary_dropout: before the classifier of A.
+    """
+
+    face_extractor: LowerHalf | None
+    decoupler: Decoupler | Concatenation | None
+    adversary: UpperHalf | None
+    temporal: Temporal3D | FramewiseScores
+
+    def __init__(
+        self,
+        expressions: int,
+        faces: int = 0,
+        width: int = 64,
+        variant: Variant = "tfen",
+        shortcut: Shortcut = "A",
+        dropout: float = 0.2,
+        adversary_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        decoupled = variant != "without-facial-decoupling"
+        self.expression_extractor = LowerHalf(width)
+        self.face_extractor = LowerHalf(width) if decoupled else None
+        self.decoupler = None
+        if decoupled:
+            self.decoupler = Concatenation(2 * width) if variant == "without-decoupler" else Decoupler(2 * width)
+        if variant == "without-3d":
+            self.temporal = FramewiseScores(expressions, width, dropout)
+        else:
+            self.temporal = Temporal3D(expressions, width, shortcut, dropout)
+        self.adversary = None
+        if faces and decoupled and variant != "without-adversarial":
+            self.adversary = UpperHalf(faces, width, adversary_dropout)
+        if self.face_extractor is not None:
+            self.face_extractor.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "TFEN":
+        """Set training mode; F stays in evaluation mode, since its BatchNorm statistics are frozen too."""
+        super().train(mode)
+        if self.face_extractor is not None:
+            self.face_extractor.eval()
+        return self
+
+    def features(self, frames_BCHW: Tensor) -> Tensor:
+        """Return TFE (Eq. 1) of single frames (or E's features where nothing is decoupled)."""
+        expression = self.expression_extractor(frames_BCHW)
+        if self.decoupler is None or self.face_extractor is None:
+            return expression
+        return self.decoupler(expression, self.face_extractor(frames_BCHW))
+
+    def clip_features(self, clip_BSCHW: Tensor) -> Tensor:
+        """Return TFE of every frame of the clips, (B, S, C, H/8, W/8)."""
+        return self.features(clip_BSCHW.flatten(0, 1)).unflatten(0, clip_BSCHW.shape[:2])
+
+    def face_scores(self, features_BSCHW: Tensor) -> Tensor:
+        """Return A's softmax score averaged over the frames, G of Eqs. 5 and 6, (B, N)."""
+        assert self.adversary is not None
+        scores = self.adversary(features_BSCHW.flatten(0, 1)).float().softmax(1)
+        return scores.unflatten(0, features_BSCHW.shape[:2]).mean(1)
+
+    def forward(self, clip_BSCHW: Tensor) -> Tensor:
+        """Return expression scores before the softmax, (B, K)."""
+        return self.temporal(self.clip_features(clip_BSCHW))

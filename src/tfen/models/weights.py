@@ -1,0 +1,176 @@
+"""Weights in and out: safetensors with a `config.json`; foreign .pth files without running any code in them."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tfen.config import Settings, plain, settings_from
+from tfen.errors import InputError, TfenError
+from tfen.files import read_json, whole_file, write_json
+from tfen.models.seresnet import LowerHalf, UpperHalf
+from tfen.models.tfen import TFEN
+from tfen.progress import say
+
+IMAGENET_REPOSITORY, IMAGENET_FILE = "timm/legacy_seresnet18.in1k", "model.safetensors"
+Weights = dict[str, Tensor]
+
+
+def save_network(folder: Path, network: TFEN, settings: Settings, expressions: tuple[str, ...], about: dict[str, Any]) -> None:
+    """Write a network as `model.safetensors` and `config.json` into a folder."""
+    save_weights(folder / "model.safetensors", network.state_dict())
+    faces = 0 if network.adversary is None else network.adversary.last_linear.out_features
+    write_json(
+        folder / "config.json",
+        {"tfen": 1, "expressions": list(expressions), "faces": faces, "settings": plain(settings), "about": about},
+    )
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    with whole_file(path) as part:
+        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part)
+
+
+class Loaded:
+    """A network with what it needs to be used: settings and the order of its expressions."""
+
+    def __init__(self, network: TFEN, settings: Settings, expressions: tuple[str, ...], about: dict[str, Any]) -> None:
+        self.network, self.settings, self.expressions, self.about = network, settings, expressions, about
+
+
+def load(source: str | Path) -> Loaded:
+    """Load a trained network, in evaluation mode.
+
+    Args:
+        source: a weights folder (`model.safetensors`, `config.json`), a fold's folder of a run, a run (its first
+            fold is taken), or a Hugging Face hub id ("owner/name", fetched over the network).
+
+    Raises:
+        InputError: there is no such thing, or it is damaged.
+    """
+    folder = _weights_folder(source)
+    config = read_json(folder / "config.json", "the configuration of weights")
+    try:
+        settings = settings_from(config["settings"])
+        expressions = tuple(str(name) for name in config["expressions"])
+        network = build(settings, len(expressions), int(config["faces"]))
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder / 'config.json'} is no configuration of tfen weights: {error!r} is wrong or missing") from None
+    path = folder / "model.safetensors"
+    try:
+        network.load_state_dict(read_weights(path))
+    except RuntimeError as error:
+        raise InputError(f"{path} does not fit its config.json: {str(error).splitlines()[-1].strip()}") from None
+    return Loaded(network.eval(), settings, expressions, config.get("about", {}))
+
+
+def _weights_folder(source: str | Path) -> Path:
+    path = Path(source)
+    for folder in (path, path / "fold-00"):
+        if (folder / "config.json").exists() and (folder / "model.safetensors").exists():
+            return folder
+    if path.exists() or str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
+        raise InputError(
+            f"{source} holds no weights: expected a folder with model.safetensors and config.json, or a run of `tfen crossval`"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=["config.json", "model.safetensors"]))
+    except Exception as error:
+        raise TfenError(
+            f"{source} is no folder here, and the hub did not give it ({type(error).__name__}); check the name or the network"
+        ) from None
+
+
+def build(settings: Settings, expressions: int, faces: int) -> TFEN:
+    """Return a network with random weights, as the settings describe it."""
+    model = settings.model
+    return TFEN(
+        expressions, faces, model.width, model.variant, model.shortcut, model.dropout, model.adversary_dropout
+    )
+
+
+def read_weights(path: Path) -> Weights:
+    """Read weights from .safetensors, or from .pth with `weights_only=True`: no code in the file is ever run.
+
+    Raises:
+        InputError: missing, damaged, or a file that wants to run code.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give the path of a weights file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, OSError) as error:
+        raise InputError(f"{path} is no weights file that can be read safely: {str(error).splitlines()[0]}") from None
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise InputError(f"{path} holds no table of weights; expected a state dict")
+    return {name.removeprefix("module."): value for name, value in found.items()}
+
+
+def load_fitting(module: nn.Module, weights: Weights, what: str) -> list[str]:
+    """Load the weights whose names and shapes fit; say which of the module's do not get any.
+
+    Returns:
+        names of the module's weights that stay as they were.
+
+    Raises:
+        InputError: nothing fits.
+    """
+    own = module.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise InputError(f"{what}: none of its {len(weights)} weights fits; is it of another architecture or width?")
+    module.load_state_dict(fitting, strict=False)
+    left = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
+    if left:
+        say(f"{what}: {len(left)} of {len(own)} weights start afresh: {_list(left)}")
+    return left
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def imagenet_weights(path: str | None = None) -> Weights:
+    """Return timm's ImageNet weights of SE-ResNet-18, from a file or (over the network) from the hub."""
+    if path is not None:
+        return read_weights(Path(path))
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return read_weights(Path(hf_hub_download(IMAGENET_REPOSITORY, IMAGENET_FILE)))
+    except InputError:
+        raise
+    except Exception as error:
+        raise TfenError(
+            f"ImageNet weights could not be fetched ({type(error).__name__}): download {IMAGENET_FILE} of "
+            f"{IMAGENET_REPOSITORY} from the Hugging Face hub and give its path, or start from random weights"
+        ) from None
+
+
+def load_imagenet(lower: LowerHalf, upper: UpperHalf | None = None, path: str | None = None) -> None:
+    """Start SE-ResNet-18's halves from ImageNet weights."""
+    weights = imagenet_weights(path)
+    source = path or IMAGENET_REPOSITORY
+    load_fitting(lower, weights, source)
+    if upper is not None:
+        load_fitting(upper, {name: value for name, value in weights.items() if not name.startswith("last_linear")}, source)
+
+
+def load_kinetics(temporal: nn.Module, path: Path) -> None:
+    """Start T from Hara's 3D-ResNet-18 or torchvision's r3d_18, whose blocks are named differently."""
+    renamed = {}
+    for name, value in read_weights(path).items():
+        for number, (conv, norm) in (("1", ("conv1.0", "conv1.1")), ("2", ("conv2.0", "conv2.1"))):
+            name = name.replace(f".{conv}.", f".conv{number}.").replace(f".{norm}.", f".bn{number}.")
+        renamed[name] = value
+    load_fitting(temporal, {name: value for name, value in renamed.items() if not name.startswith("fc.")}, str(path))

@@ -1,0 +1,178 @@
+"""Algorithm 1: A learns to recognise faces in TFE; E, D and T learn the expression and to leave A at a loss."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from tfen.config import Settings, TrainSettings
+from tfen.data.clips import Batch, Clips
+from tfen.models.tfen import TFEN
+from tfen.progress import meter
+from tfen.training.losses import confusion_loss, expression_loss, identification_loss, network_loss
+
+
+class Game:
+    """The two players and their steps. F takes no part: its weights and BatchNorm statistics never change."""
+
+    def __init__(self, network: TFEN, settings: TrainSettings, accelerator: Accelerator | None = None) -> None:
+        self.network, self.settings = network, settings
+        self.accelerator = accelerator or Accelerator(cpu=True)
+        ours = [network.expression_extractor, network.decoupler, network.temporal]
+
+        def optimiser(modules: list[nn.Module | None], lr: float) -> torch.optim.Optimizer:
+            weights = [weight for module in modules if module is not None for weight in module.parameters()]
+            if settings.optimiser == "adamw":
+                return torch.optim.AdamW(weights, lr, weight_decay=settings.weight_decay)
+            return torch.optim.SGD(weights, lr, settings.momentum, weight_decay=settings.weight_decay)
+
+        self.network_optimiser = optimiser(ours, settings.lr)
+        self.adversary_optimiser: torch.optim.Optimizer | None = None
+        if network.adversary is not None:
+            self.adversary_optimiser = optimiser([network.adversary], settings.adversary_lr or settings.lr)
+
+    def adversary_step(self, batch: Batch) -> dict[str, float]:
+        """Step 1: update A alone to recognise the faces in TFE (Eq. 5)."""
+        network, adversary = self.network, self.network.adversary
+        assert adversary is not None
+        assert self.adversary_optimiser is not None
+        network.eval()
+        adversary.train()
+        clips, faces = batch.clips.to(self.accelerator.device), batch.faces.to(self.accelerator.device)
+        with self.accelerator.autocast():
+            with torch.no_grad():
+                typical = network.clip_features(clips)
+            scores = network.face_scores(typical)
+            loss = identification_loss(scores, faces, self.settings.norm)
+        self.adversary_optimiser.zero_grad()
+        self.accelerator.backward(loss)
+        self.adversary_optimiser.step()
+        right = (scores.argmax(1) == faces).float().mean()
+        return {"face_loss": loss.item(), "face_accuracy": right.item()}
+
+    def network_step(self, batch: Batch) -> dict[str, float]:
+        """Step 2: update E, D and T to minimise alpha * L_exp - L_face (Eqs. 3, 4, 6)."""
+        network, adversary, settings = self.network, self.network.adversary, self.settings
+        network.train()
+        clips, labels = batch.clips.to(self.accelerator.device), batch.expressions.to(self.accelerator.device)
+        with self.accelerator.autocast():
+            typical = network.clip_features(clips)
+            scores = network.temporal(typical)
+            loss = expression = expression_loss(scores, labels, settings.label_smoothing)
+            figures = {}
+            if adversary is not None:
+                adversary.eval().requires_grad_(False)
+                confusion = confusion_loss(network.face_scores(typical), settings.norm)
+                loss = network_loss(expression, confusion, settings.alpha)
+                figures["confusion_loss"] = confusion.item()
+        self.network_optimiser.zero_grad()
+        self.accelerator.backward(loss)
+        self.network_optimiser.step()
+        if adversary is not None:
+            adversary.requires_grad_(True)
+        right = (scores.argmax(1) == labels).float().mean()
+        return {"loss": loss.item(), "expression_loss": expression.item(), "expression_accuracy": right.item(), **figures}
+
+    def set_share_done(self, epoch: float) -> None:
+        """Set the learning rates for a point in training, counted in epochs."""
+        settings = self.settings
+        if settings.schedule == "step":
+            factor = settings.lr_gamma ** (int(epoch) // settings.lr_step)
+        else:
+            done = torch.tensor(epoch / settings.epochs * torch.pi)
+            factor = float(0.5 * (1 + torch.cos(done)))
+        for optimiser, start in (
+            (self.network_optimiser, settings.lr),
+            (self.adversary_optimiser, settings.adversary_lr or settings.lr),
+        ):
+            for group in [] if optimiser is None else optimiser.param_groups:
+                group["lr"] = start * factor
+
+
+def is_adversary_turn(iteration: int, epoch: int, settings: TrainSettings) -> bool:
+    """Tell whether A is updated; iterations and epochs count from 1, as Algorithm 1 does."""
+    interval = settings.adversary_interval
+    if settings.turns == "epochs":
+        return epoch % interval == 0
+    if settings.turns == "three-of-adversary":
+        return iteration % (interval + 1) != 0
+    return iteration % interval == 0
+
+
+@dataclass
+class Course:
+    """What a training left behind: figures of every epoch, and the weights of the best measured one."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int | None = None
+    best_weights: dict[str, torch.Tensor] | None = None
+
+
+def train(
+    network: TFEN,
+    clips: Clips,
+    settings: Settings,
+    accelerator: Accelerator,
+    seed: int,
+    measure: Callable[[TFEN], float] | None = None,
+    watch: Callable[[dict[str, Any]], None] | None = None,
+) -> Course:
+    """Train a network by Algorithm 1; a network without A is trained on L_exp alone.
+
+    Args:
+        measure: the accuracy that chooses the best epoch, taken every `evaluate_every` epochs; None: none is chosen.
+        watch: called with every epoch's figures.
+    """
+    plan = settings.train
+    torch.manual_seed(seed)
+    network.to(accelerator.device)
+    game = Game(network, plan, accelerator)
+    course, iteration, best = Course(), 0, -1.0
+    with meter(f"training {settings.model.variant}", plan.epochs * len(clips), "clips") as progress:
+        for epoch in range(1, plan.epochs + 1):
+            sums = _Means()
+            batches: Iterator[Batch] = clips.training(epoch, plan.batch_size, seed)
+            for k, batch in enumerate(batches):
+                iteration += 1
+                game.set_share_done(epoch - 1 + k * plan.batch_size / len(clips))
+                if network.adversary is not None and is_adversary_turn(iteration, epoch, plan):
+                    sums.add(game.adversary_step(batch))
+                else:
+                    sums.add(game.network_step(batch))
+                progress.advance(len(batch.expressions))
+            figures: dict[str, Any] = {"epoch": epoch, **sums.means(), "lr": game.network_optimiser.param_groups[0]["lr"]}
+            if measure is not None and (epoch % plan.evaluate_every == 0 or epoch == plan.epochs):
+                figures["validation_accuracy"] = measured = measure(network)
+                if measured >= best:
+                    best, course.best_epoch = measured, epoch
+                    course.best_weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+            course.history.append(figures)
+            if watch is not None:
+                watch(figures)
+            progress.note(_note(figures))
+    return course
+
+
+class _Means:
+    """Means of figures over the steps that had them."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, int]] = {}
+
+    def add(self, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
+
+    def means(self) -> dict[str, float]:
+        return {name: total / count for name, (total, count) in self._sums.items()}
+
+
+def _note(figures: dict[str, Any]) -> str:
+    words = {"loss": "loss", "expression_accuracy": "expression", "face_accuracy": "faces", "validation_accuracy": "validation"}
+    return f"epoch {figures['epoch']}: " + ", ".join(
+        f"{word} {figures[name]:.3f}" for name, word in words.items() if name in figures
+    )

@@ -1,0 +1,210 @@
+"""Cross-validation over subjects: every fold trained and tested, results written as they come; done folds stay."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfen import __version__
+from tfen.config import Settings, plain
+from tfen.data.clips import Clips, FrameStore
+from tfen.data.folds import Fold, make_folds
+from tfen.data.prepared import PreparedSet
+from tfen.errors import InputError
+from tfen.evaluation.metrics import Prediction, summary
+from tfen.files import read_csv, read_json, told, write_csv, write_json, write_text
+from tfen.models.weights import load, save_network, save_weights
+from tfen.progress import say
+from tfen.training.fold import predict, train_network
+
+HOW_CHOSEN = {
+    "last": "the last epoch",
+    "validation": "the best epoch on an inner validation split of the training subjects",
+    "best-on-test": "the best epoch ON THE TEST SUBJECTS: optimistic, not comparable with honest protocols",
+}
+
+
+def cross_validate(
+    found: PreparedSet, out: Path, settings: Settings, init: str | None = None, tensorboard: bool = False
+) -> dict[str, Any]:
+    """Cross-validate a network on a set and return the summary that is written to `out`.
+
+    A fold that is already finished is not run again, so the same command goes on where it was stopped.
+
+    Raises:
+        InputError: too few subjects, or `out` holds a run with other settings.
+    """
+    folds = make_folds(
+        found,
+        settings.folds.count,
+        settings.folds.validation_share if settings.folds.select == "validation" else 0,
+        settings.train.seed,
+    )
+    start = load(init) if init else None
+    description = {
+        "tfen": __version__,
+        "set": found.name,
+        "set_folder": str(found.folder),
+        "init": init,
+        "settings": plain(settings),
+    }
+    _claim(out, description)
+    store = FrameStore(found, settings.model.image_size, settings.data)
+    chosen = [fold for fold in folds if not settings.folds.only or fold.number in settings.folds.only]
+    for fold in chosen:
+        folder = out / f"fold-{fold.number:02d}"
+        if (folder / "fold.json").exists():
+            say(f"fold {fold.number}: done before")
+            continue
+        _run_fold(store, fold, folder, settings, start, init, tensorboard)
+    return collect(out, found, settings)
+
+
+def _claim(out: Path, description: dict[str, Any]) -> None:
+    """Write the run's settings, or check that they are those of the run that is there."""
+    path = out / "config.yaml"
+    if path.exists():
+        try:
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise InputError(f"{path} is not a run's configuration: {error}") from None
+        for now in (description, before):
+            now["settings"]["folds"]["only"] = []
+        for part, items in description["settings"].items():
+            for name, value in items.items():
+                there = before.get("settings", {}).get(part, {}).get(name)
+                if there != value:
+                    raise InputError(f"{out} holds a run with {part}.{name} = {there}, not {value}; choose another folder")
+        if before.get("set_folder") != description["set_folder"] or before.get("init") != description["init"]:
+            raise InputError(f"{out} holds a run on another set or from other weights; choose another folder")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and holds no run of `tfen crossval`; choose a new folder")
+    write_text(path, yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
+
+
+def _run_fold(
+    store: FrameStore, fold: Fold, folder: Path, settings: Settings, start: Any, init: str | None, tensorboard: bool
+) -> None:
+    found = store.found
+    training, validation, testing = (found.of_subjects(group) for group in (fold.train, fold.validation, fold.test))
+    missing = sorted(set(found.expressions) - {sequence.expression for sequence in training})
+    if missing:
+        raise InputError(f"fold {fold.number}: no training sequence shows {missing[0]}; use fewer folds or exclude it")
+    choosing = {"last": [], "validation": validation, "best-on-test": testing}[settings.folds.select]
+    seed = settings.train.seed * 1000 + fold.number
+    folder.mkdir(parents=True, exist_ok=True)
+    with told(folder), (folder / "metrics.jsonl").open("w", encoding="utf-8") as log, _board(folder, tensorboard) as board:
+
+        def watch(figures: dict[str, Any]) -> None:
+            log.write(json.dumps(figures) + "\n")
+            log.flush()
+            board(figures)
+
+        everybody = list(found.sequences) if settings.face.subjects == "all" else None
+        trained = train_network(store, training, choosing, settings, seed, start, watch, everybody)
+    tests = Clips(store, testing, settings.model.frames, settings.model.image_size)
+    said = predict(trained.network, tests, settings, fold.number)
+    write_predictions(folder / "predictions.csv", said, found.expressions)
+    if trained.faces is not None:
+        save_weights(folder / "faces.safetensors", trained.faces.network.state_dict())
+    about = {"set": found.name, "fold": fold.number, "train_subjects": sorted(fold.train), "epoch": trained.epoch}
+    save_network(folder, trained.network, settings, found.expressions, about)
+    right = sum(one.true == one.predicted for one in said)
+    write_json(
+        folder / "fold.json",
+        {
+            "fold": fold.number,
+            "train_subjects": sorted(fold.train),
+            "validation_subjects": sorted(fold.validation),
+            "test_subjects": sorted(fold.test),
+            "epoch": trained.epoch,
+            "accuracy": right / len(said),
+            "face_accuracy": None if trained.faces is None else trained.faces.accuracy,
+            "face_history": [] if trained.faces is None else trained.faces.history,
+        },
+    )
+    faces = "" if trained.faces is None or trained.faces.accuracy is None else f", faces {trained.faces.accuracy:.3f}"
+    say(f"fold {fold.number}: {right} of {len(said)} right ({right / len(said):.3f}) at epoch {trained.epoch}{faces}")
+
+
+class _board:
+    """TensorBoard's log of a fold, or nothing."""
+
+    def __init__(self, folder: Path, wanted: bool) -> None:
+        self._writer: Any = None
+        if wanted:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise InputError("--tensorboard needs the package tensorboard: pip install 'tfen[tensorboard]'") from None
+            self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def __enter__(self) -> Callable[[dict[str, Any]], None]:
+        return self._write
+
+    def _write(self, figures: dict[str, Any]) -> None:
+        for name, value in figures.items():
+            if self._writer is not None and name != "epoch":
+                self._writer.add_scalar(name, value, figures["epoch"])
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]:
+    """Merge the finished folds of a run into `predictions.csv` and `summary.json`."""
+    said = []
+    for folder in sorted(out.glob("fold-*")):
+        if (folder / "fold.json").exists():
+            said += read_predictions(folder / "predictions.csv", found.expressions)
+    write_predictions(out / "predictions.csv", said, found.expressions)
+    figures = {
+        **summary(said, found.expressions),
+        "expressions": list(found.expressions),
+        "variant": settings.model.variant,
+        "select": settings.folds.select,
+        "epoch_chosen_by": HOW_CHOSEN[settings.folds.select],
+        "optimistic": settings.folds.select == "best-on-test",
+        "set": found.name,
+    }
+    write_json(out / "summary.json", figures)
+    return figures
+
+
+def write_predictions(path: Path, said: list[Prediction], expressions: tuple[str, ...]) -> None:
+    rows = []
+    for one in said:
+        row = asdict(one)
+        row.pop("probabilities")
+        rows.append({**row, **dict(zip(expressions, one.probabilities))})
+    write_csv(path, ("fold", "sequence", "subject", "true", "predicted", *expressions), rows)
+
+
+def read_predictions(path: Path, expressions: tuple[str, ...]) -> list[Prediction]:
+    """Read what `write_predictions` wrote."""
+    rows = read_csv(path, ("fold", "sequence", "subject", "true", "predicted", *expressions), "a table of predictions")
+    return [
+        Prediction(
+            int(row["fold"]),
+            row["sequence"],
+            row["subject"],
+            row["true"],
+            row["predicted"],
+            tuple(float(row[name]) for name in expressions),
+        )
+        for row in rows
+    ]
+
+
+def run_settings(run: Path) -> dict[str, Any]:
+    """Return `config.yaml` of a run."""
+    path = run / "config.yaml"
+    if not (run / "summary.json").exists() or not path.exists():
+        raise InputError(f"{run} holds no finished run: expected config.yaml and summary.json as `tfen crossval` writes them")
+    read_json(run / "summary.json", "a run's summary")
+    return yaml.safe_load(path.read_text(encoding="utf-8"))

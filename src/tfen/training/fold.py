@@ -1,0 +1,129 @@
+"""One training from beginning to end: face pretraining, the game, predictions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from tfen.config import Settings
+from tfen.data.clips import Clips, FrameStore, face_labels
+from tfen.data.prepared import Sequence
+from tfen.evaluation.metrics import Prediction
+from tfen.models.tfen import TFEN
+from tfen.models.weights import Loaded, build, load_fitting, load_imagenet, load_kinetics
+from tfen.progress import say
+from tfen.training.adversarial import Course, train
+from tfen.training.faces import FacePretraining, pretrain_faces
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network (the selected epoch's weights), how it came about, and which epoch was taken."""
+
+    network: TFEN
+    faces: FacePretraining | None
+    course: Course
+    epoch: int
+
+
+def make_accelerator(settings: Settings) -> Accelerator:
+    """Return the device and precision to train with."""
+    return Accelerator(cpu=settings.train.device == "cpu", mixed_precision=settings.train.precision)
+
+
+def train_network(
+    store: FrameStore,
+    training: list[Sequence],
+    choosing: list[Sequence],
+    settings: Settings,
+    seed: int,
+    start: Loaded | None = None,
+    watch: Callable[[dict[str, Any]], None] | None = None,
+    face_sequences: list[Sequence] | None = None,
+) -> Trained:
+    """Train a network on `training`; `choosing` (may be empty) picks the epoch and nothing else.
+
+    Args:
+        start: a trained network to start from; what does not fit starts afresh and is named.
+        watch: called with every epoch's figures.
+        face_sequences: sequences for the face pretraining if they are not those of `training`.
+    """
+    accelerator = make_accelerator(settings)
+    data, model = settings.data, settings.model
+    expressions = store.found.expressions
+    for_faces = face_sequences or training
+    labels = face_labels(for_faces, data)
+    torch.manual_seed(seed)
+    network = build(settings, len(expressions), len(labels))
+    if model.expression_weights == "imagenet":
+        load_imagenet(network.expression_extractor)
+    elif model.expression_weights:
+        load_imagenet(network.expression_extractor, path=model.expression_weights)
+    if model.temporal_weights:
+        from pathlib import Path
+
+        load_kinetics(network.temporal, Path(model.temporal_weights))
+    if start is not None:
+        start_from(network, expressions, start)
+    faces = None
+    if network.face_extractor is not None and settings.face.epochs > 0:
+        first = start.network.face_extractor if start is not None else None
+        faces = pretrain_faces(store, for_faces, labels, settings, accelerator, seed, first)
+        network.face_extractor.load_state_dict(faces.network.lower.state_dict())
+        if network.adversary is not None:
+            network.adversary.load_state_dict(faces.network.upper.state_dict())
+    clips = Clips(store, training, model.frames, model.image_size, labels)
+    measured = Clips(store, choosing, model.frames, model.image_size)
+    course = train(
+        network,
+        clips,
+        settings,
+        accelerator,
+        seed,
+        (lambda current: accuracy(current, measured, settings)) if choosing else None,
+        watch,
+    )
+    epoch = settings.train.epochs
+    if course.best_weights is not None and course.best_epoch is not None:
+        network.load_state_dict(course.best_weights)
+        epoch = course.best_epoch
+    return Trained(network.eval(), faces, course, epoch)
+
+
+def start_from(network: TFEN, expressions: tuple[str, ...], start: Loaded) -> None:
+    """Copy what fits from a trained network; classifier rows of expressions that both know are kept by name."""
+    weights = {name: value for name, value in start.network.state_dict().items() if not name.startswith("adversary.")}
+    own = network.state_dict()
+    for name in [name for name in weights if name.endswith(("temporal.fc.weight", "temporal.fc.bias"))]:
+        rows = own[name].clone()
+        for k, expression in enumerate(expressions):
+            if expression in start.expressions and rows.shape[1:] == weights[name].shape[1:]:
+                rows[k] = weights[name][start.expressions.index(expression)]
+        weights[name] = rows
+    load_fitting(network, weights, "the weights to start from")
+    fresh = [name for name in expressions if name not in start.expressions]
+    if fresh:
+        say(f"the weights to start from do not know {', '.join(fresh)}: their classifier rows start afresh")
+
+
+def predict(network: TFEN, clips: Clips, settings: Settings, fold: int = 0) -> list[Prediction]:
+    """Return what the network says about every sequence: middle frames, centre crops."""
+    device = next(network.parameters()).device
+    network.eval()
+    out = []
+    with torch.no_grad():
+        for batch in clips.testing(settings.train.batch_size):
+            probabilities = network(batch.clips.to(device)).float().softmax(1).cpu()
+            for sequence, row in zip(batch.sequences, probabilities):
+                said = clips.expressions[int(row.argmax())]
+                values = tuple(round(float(value), 6) for value in row)
+                out.append(Prediction(fold, sequence.name, sequence.subject, sequence.expression, said, values))
+    return out
+
+
+def accuracy(network: TFEN, clips: Clips, settings: Settings) -> float:
+    """Return the share of sequences that the network gets right."""
+    said = predict(network, clips, settings)
+    return sum(one.true == one.predicted for one in said) / len(said)

@@ -1,0 +1,39 @@
+"""The losses of the game (Eqs. 3 to 6). M is the batch's size, N the number of face labels."""
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from tfen.config import Norm
+
+
+def expression_loss(scores_BK: Tensor, labels_B: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return L_exp (Eq. 4): cross-entropy of the softmax of T's scores, mean over the batch."""
+    return functional.cross_entropy(scores_BK.float(), labels_B, label_smoothing=smoothing)
+
+
+def identification_loss(face_scores_BN: Tensor, labels_B: Tensor, norm: Norm = "squared") -> Tensor:
+    """Return L_face of step 1 (Eq. 5): the distance of G from the one-hot face label.
+
+    Args:
+        face_scores_BN: G, A's softmax scores averaged over the frames.
+        labels_B: face labels, 0 to N - 1.
+        norm: squared, or absolute (the 2-norm of a single number).
+    """
+    one_hot_BN = functional.one_hot(labels_B, face_scores_BN.shape[1]).to(face_scores_BN)
+    return _distance(one_hot_BN - face_scores_BN, norm)
+
+
+def confusion_loss(face_scores_BN: Tensor, norm: Norm = "squared") -> Tensor:
+    """Return the distance of G from equal scores 1/N for all faces: -L_face of step 2 (Eq. 6)."""
+    return _distance(1 / face_scores_BN.shape[1] - face_scores_BN, norm)
+
+
+def network_loss(expression: Tensor, confusion: Tensor, alpha: float) -> Tensor:
+    """Return L (Eq. 3) as step 2 minimises it: alpha * L_exp - L_face, where -L_face is `confusion_loss`."""
+    return alpha * expression + confusion
+
+
+def _distance(difference_BN: Tensor, norm: Norm) -> Tensor:
+    per_face = difference_BN.square() if norm == "squared" else difference_BN.abs()
+    return torch.mean(per_face.sum(1))
