@@ -208,3 +208,34 @@ def run_settings(run: Path) -> dict[str, Any]:
         raise InputError(f"{run} holds no finished run: expected config.yaml and summary.json as `tfen crossval` writes them")
     read_json(run / "summary.json", "a run's summary")
     return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def train_on_all(found: PreparedSet, out: Path, settings: Settings, init: str | None = None) -> str:
+    """Train one network on all subjects (less the validation split, where one chooses the epoch); write its weights.
+
+    Returns:
+        one line that says what was trained and how good it is on the validation subjects.
+    """
+    if settings.folds.select == "best-on-test":
+        raise InputError("`tfen train` has no test subjects: --folds.select is last or validation")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    start = load(init) if init else None
+    training, validation = list(found.sequences), []
+    if settings.folds.select == "validation":
+        split = make_folds(found, max(2, round(1 / settings.folds.validation_share)), 0, settings.train.seed)[0]
+        training, validation = found.of_subjects(split.train), found.of_subjects(split.test)
+    store = FrameStore(found, settings.model.image_size, settings.data)
+    trained = train_network(store, training, validation, settings, settings.train.seed, start)
+    measured = trained.course.history[trained.epoch - 1].get("validation_accuracy")
+    about = {
+        "set": found.name,
+        "subjects": len({sequence.subject for sequence in training}),
+        "sequences": len(training),
+        "epoch": trained.epoch,
+        "validation_accuracy": measured,
+        "validation_subjects": len({sequence.subject for sequence in validation}),
+    }
+    save_network(out, trained.network, settings, found.expressions, about)
+    checked = "" if measured is None else f", {measured:.3f} right on {about['validation_subjects']} validation subjects"
+    return f"{out}: {settings.model.variant} trained on {about['subjects']} subjects, epoch {trained.epoch}{checked}"

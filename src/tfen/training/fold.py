@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,8 +63,6 @@ def train_network(
     elif model.expression_weights:
         load_imagenet(network.expression_extractor, path=model.expression_weights)
     if model.temporal_weights:
-        from pathlib import Path
-
         load_kinetics(network.temporal, Path(model.temporal_weights))
     if start is not None:
         start_from(network, expressions, start)

@@ -1,0 +1,349 @@
+"""The command `tfen`. Heavy imports sit inside the command that needs them, so that --help is quick."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cyclopts
+from cyclopts import App, Parameter
+
+from tfen import __version__
+from tfen.config import (
+    PRESETS,
+    DataSettings,
+    FaceSettings,
+    FoldSettings,
+    ModelSettings,
+    Settings,
+    TrainSettings,
+    make_settings,
+    settings_from,
+)
+from tfen.errors import InputError, TfenError
+from tfen.progress import say
+
+app = App(
+    name="tfen",
+    version=__version__,
+    help="Video-based facial expression recognition that separates a person's identity from the expression.",
+    help_epilogue="Example: tfen synth faces && tfen crossval faces run --preset synth && tfen report run",
+)
+prepare = App(name="prepare", help="Turn recordings of your own, or a data set, into a prepared set.")
+app.command(prepare)
+
+Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "synth"]
+assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
+Shared = Parameter(name="*")
+
+
+@dataclass
+class Experiment:
+    """The settings that presets set and flags change."""
+
+    preset: Preset | None = None
+    "Named settings to start from; flags change them one by one."
+    settings: Path | None = None
+    "A YAML file with settings (the parts model, data, face, train, folds), such as a run's config.yaml."
+    variant: str | None = None
+    "Short for --model.variant."
+    seed: int | None = None
+    "Short for --train.seed."
+
+
+@app.command(help_epilogue="Example: tfen synth faces --subjects 60 --frames 8 --size 112 --contact-sheet sheet.png")
+def synth(
+    out: Path,
+    *,
+    subjects: int = 60,
+    frames: int = 12,
+    size: int = 112,
+    seed: int = 0,
+    dynamics: tuple[Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"], ...] = ("onset-apex",),
+    expressions: tuple[str, ...] | None = None,
+    repeats: int = 1,
+    variation: Literal["lab", "wild"] = "lab",
+    assets: Path | None = None,
+    first_subject: int = 0,
+    jobs: int | None = None,
+    contact_sheet: Path | None = None,
+) -> None:
+    """Make synthetic people showing expressions, with everything known about them.
+
+    Stopped and started again, it goes on where it was. The same settings give the same bytes.
+
+    Args:
+        out: Folder of the prepared set to make.
+        subjects: Number of people.
+        frames: Frames in each sequence.
+        size: Side of the frames, pixels.
+        seed: Other seeds, other people.
+        dynamics: How the expression goes over time; several may be given.
+        expressions: Expressions to make; all eight if not given.
+        repeats: Sequences of each expression and dynamics for every subject.
+        variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely.
+        assets: Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth.
+        first_subject: Number of the first person; with the same seed, other numbers are other people.
+        jobs: Processes; all cores if not given.
+        contact_sheet: Also write a picture of every expression of some subjects.
+    """
+    from tfen.labels import EXPRESSIONS
+    from tfen.synth.film import VARIATIONS
+    from tfen.synth.generate import SynthSettings, make_set
+
+    plan = SynthSettings(
+        subjects=subjects,
+        frames=frames,
+        size=size,
+        seed=seed,
+        dynamics=tuple(dynamics),
+        expressions=tuple(name for name in EXPRESSIONS if expressions is None or name in expressions)
+        if expressions is None or set(expressions) <= set(EXPRESSIONS)
+        else tuple(expressions),
+        repeats=repeats,
+        first_subject=first_subject,
+        assets=None if assets is None else str(assets),
+        variation=VARIATIONS[variation],
+    )
+    about = make_set(out, plan, jobs)
+    counts = about["counts"]
+    print(f"{out}: {counts['sequences']} sequences of {counts['subjects']} subjects, {counts['frames']} frames")
+    if contact_sheet is not None:
+        from tfen.data.prepared import open_set
+        from tfen.evaluation.sheet import contact_sheet as draw
+
+        draw(open_set(out), contact_sheet)
+        print(f"{contact_sheet}: contact sheet")
+
+
+@prepare.command(
+    name="folder", help_epilogue="Example: tfen prepare folder photos prepared/photos --box 110,130,180"
+)
+def prepare_folder_command(
+    source: Path,
+    out: Path,
+    *,
+    box: str | None = None,
+    size: int = 244,
+    grey: bool = False,
+    contact_sheet: Path | None = None,
+) -> None:
+    """Prepare photographs or frames of your own whose faces are already centred.
+
+    Args:
+        source: <expression>/<subject>[/<sequence>]/..., or one file per subject, or a CSV with the columns path,
+            subject, expression. A still counts as a sequence of one frame.
+        out: Folder of the prepared set to make.
+        box: The face's square in every image: left,top,side in pixels; the largest centred square if not given.
+        size: Side of the stored crops, pixels.
+        grey: Take the colour away.
+        contact_sheet: Also write a picture of every expression of some subjects.
+    """
+    from tfen.data.folder import Box, prepare_folder
+
+    counts = prepare_folder(source, out, None if box is None else Box.parse(box), size, grey)
+    print(f"{out}: {counts['sequences']} sequences of {counts['subjects']} subjects, {counts['left_out']} left out")
+    if contact_sheet is not None:
+        from tfen.data.prepared import open_set
+        from tfen.evaluation.sheet import contact_sheet as draw
+
+        draw(open_set(out), contact_sheet, steps=1)
+        print(f"{contact_sheet}: contact sheet")
+
+
+@app.command(help_epilogue="Example: tfen crossval faces run --preset synth --folds.count 5")
+def crossval(
+    set: Path,
+    out: Path | None = None,
+    *,
+    experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
+    init: str | None = None,
+    tensorboard: bool = False,
+    model: ModelSettings = ModelSettings(),  # noqa: B008
+    data: DataSettings = DataSettings(),  # noqa: B008
+    face: FaceSettings = FaceSettings(),  # noqa: B008
+    train: TrainSettings = TrainSettings(),  # noqa: B008
+    folds: FoldSettings = FoldSettings(),  # noqa: B008
+) -> None:
+    """Train and test a network on a prepared set, fold by fold, nobody in training and test at once.
+
+    Folds that are finished are not run again.
+
+    Args:
+        set: A prepared set.
+        out: Folder of the run; runs/<set>-<variant> if not given.
+        init: Weights to start from: a run, a weights folder or a hub id.
+        tensorboard: Also log for TensorBoard.
+    """
+    from tfen.data.prepared import open_set
+    from tfen.training.crossval import cross_validate
+
+    settings = Settings(model=model, data=data, face=face, train=train, folds=folds)
+    out = out or Path("runs") / f"{set.name}-{model.variant}"
+    figures = cross_validate(open_set(set, folds.exclude), out, settings, init, tensorboard)
+    print(headline(figures))
+    print(f"{out}/summary.json; make the report with: tfen report {out}")
+
+
+@app.command(name="train", help_epilogue="Example: tfen train faces weights --preset synth")
+def train_command(
+    set: Path,
+    out: Path,
+    *,
+    experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
+    init: str | None = None,
+    model: ModelSettings = ModelSettings(),  # noqa: B008
+    data: DataSettings = DataSettings(),  # noqa: B008
+    face: FaceSettings = FaceSettings(),  # noqa: B008
+    train: TrainSettings = TrainSettings(),  # noqa: B008
+    folds: FoldSettings = FoldSettings(),  # noqa: B008
+) -> None:
+    """Train one network on all subjects of a prepared set (less the inner validation split, if one is asked for).
+
+    Args:
+        set: A prepared set.
+        out: Folder for the weights: model.safetensors and config.json.
+        init: Weights to start from: a run, a weights folder or a hub id.
+    """
+    from tfen.data.prepared import open_set
+    from tfen.training.crossval import train_on_all
+
+    settings = Settings(model=model, data=data, face=face, train=train, folds=folds)
+    print(train_on_all(open_set(set, folds.exclude), out, settings, init))
+
+
+@app.command(help_epilogue="Example: tfen report run")
+def report(run: Path, *, out: Path | None = None) -> None:
+    """Write a cross-validation's report: one HTML page with pictures, tables (CSV, LaTeX) and all settings.
+
+    Args:
+        run: Folder of a run.
+        out: Folder of the report; <run>/report if not given.
+    """
+    from tfen.evaluation.report import write_report
+
+    page = write_report(run, out or run / "report")
+    print(page)
+
+
+@app.command(help_epilogue="Example: tfen info --preset paper-ckplus --json")
+def info(
+    *,
+    experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
+    model: ModelSettings = ModelSettings(),  # noqa: B008
+    expressions: int = 7,
+    faces: int = 100,
+    json: bool = False,
+) -> None:
+    """Print every part of a network with its output's shape, parameters and operations, and the total.
+
+    Args:
+        expressions: Number of expressions.
+        faces: Number of face labels.
+        json: Print JSON.
+    """
+    from json import dumps
+
+    from tfen.models.describe import describe
+
+    figures = describe(Settings(model=model), expressions, faces)
+    if json:
+        print(dumps(figures, indent=1))
+        return
+    print(f"{figures['variant']}, input {'x'.join(map(str, figures['input']))}, {expressions} expressions, {faces} faces")
+    for part in figures["parts"]:
+        shape = "x".join(map(str, part["output"]))
+        print(f"{part['part']}  {part['name']:<22}{shape:>18}{part['parameters']:>14,}{part['operations'] / 1e9:>10.2f} GFLOP")
+    print(
+        f"   {'without A':<22}{'':>18}{figures['total_parameters']:>14,}{figures['total_operations'] / 1e9:>10.2f} GFLOP"
+    )
+
+
+def headline(figures: dict[str, Any]) -> str:
+    """Return a run's figures in one line."""
+    return (
+        f"{figures['variant']}: accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f}, WAR {figures['war']:.3f} "
+        f"({figures['sequences']} sequences of {figures['subjects']} unseen subjects, {figures['folds']} folds, "
+        f"standard deviation {figures['std']:.3f}; epoch: {figures['epoch_chosen_by']})"
+    )
+
+
+class _PresetSource:
+    """Fills in the settings that no flag gave: from --settings, then from --preset, then from the short forms."""
+
+    def __call__(self, app: App, commands: Sequence[str], arguments: Any) -> None:
+        given = {argument.name.lstrip("-"): argument for argument in arguments}
+        if "train.epochs" not in given and "model.width" not in given:
+            return
+
+        def told(name: str) -> str | None:
+            argument = given.get(name)
+            return argument.tokens[0].value if argument is not None and argument.tokens else None
+
+        preset = told("preset")
+        if preset is not None and preset not in PRESETS:
+            raise InputError(f"--preset {preset!r} is unknown; choose from {', '.join(PRESETS)}")
+        changes: dict[str, dict[str, Any]] = {}
+        file = told("settings")
+        if file is not None:
+            changes = _read_settings(Path(file))
+        for short, (part, name) in {"variant": ("model", "variant"), "seed": ("train", "seed")}.items():
+            value = told(short)
+            if value is not None:
+                changes.setdefault(part, {})[name] = int(value) if short == "seed" and value.isdigit() else value
+        base = make_settings(preset, changes)
+        reference = make_settings()
+        for part in ("model", "data", "face", "train", "folds"):
+            for name, value in vars(getattr(base, part)).items():
+                argument = given.get(f"{part}.{name.replace('_', '-')}")
+                if argument is None or argument.tokens or value == vars(getattr(reference, part))[name]:
+                    continue
+                for k, item in enumerate(value if isinstance(value, tuple) else (value,)):
+                    argument.append(cyclopts.Token(keyword=argument.name, value=str(item), source="preset", index=k))
+
+
+def _read_settings(path: Path) -> dict[str, dict[str, Any]]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; --settings wants a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no YAML file: {str(error).splitlines()[0]}") from None
+    if isinstance(found, dict) and "settings" in found:
+        found = found["settings"]
+    if not isinstance(found, dict) or not all(isinstance(part, dict) for part in found.values()):
+        raise InputError(f"{path} holds no settings: expected the parts model, data, face, train, folds")
+    settings_from(found)
+    return found
+
+
+app.config = (_PresetSource(),)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; bad input exits with 2, a failure with 1, an interruption with 130."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        app(arguments if arguments is None else list(arguments), exit_on_error=False, print_error=False)
+    except (cyclopts.CycloptsError, TfenError) as error:
+        text = str(error).strip()
+        say(f"tfen: {' '.join(text.split())}")
+        sys.exit(2 if isinstance(error, cyclopts.CycloptsError) else error.exit_code)
+    except KeyboardInterrupt:
+        say("tfen: stopped; the same command goes on where it was")
+        sys.exit(130)
+    except OSError as error:
+        if error.errno == 28:
+            say(f"tfen: the disk is full ({error.filename or 'while writing'}); free some space and run it again")
+            sys.exit(1)
+        raise
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
