@@ -23,6 +23,7 @@ from tfen.config import (
     settings_from,
 )
 from tfen.errors import InputError, TfenError
+from tfen.labels import EXPRESSIONS
 from tfen.progress import say
 
 app = App(
@@ -34,9 +35,11 @@ app = App(
 prepare = App(name="prepare", help="Turn recordings of your own, or a data set, into a prepared set.")
 app.command(prepare)
 
-Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "synth"]
+Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "synth", "release"]
 assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
+Dynamics = Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"]
 Shared = Parameter(name="*")
+Several = Parameter(consume_multiple=True)
 
 
 @dataclass
@@ -61,8 +64,8 @@ def synth(
     frames: int = 12,
     size: int = 112,
     seed: int = 0,
-    dynamics: tuple[Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"], ...] = ("onset-apex",),
-    expressions: tuple[str, ...] | None = None,
+    dynamics: Annotated[tuple[Dynamics, ...], Several] = ("onset-apex",),
+    expressions: Annotated[tuple[str, ...], Several] = EXPRESSIONS,
     repeats: int = 1,
     variation: Literal["lab", "wild"] = "lab",
     assets: Path | None = None,
@@ -81,7 +84,7 @@ def synth(
         size: Side of the frames, pixels.
         seed: Other seeds, other people.
         dynamics: How the expression goes over time; several may be given.
-        expressions: Expressions to make; all eight if not given.
+        expressions: Expressions to make.
         repeats: Sequences of each expression and dynamics for every subject.
         variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely.
         assets: Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth.
@@ -89,7 +92,6 @@ def synth(
         jobs: Processes; all cores if not given.
         contact_sheet: Also write a picture of every expression of some subjects.
     """
-    from tfen.labels import EXPRESSIONS
     from tfen.synth.film import VARIATIONS
     from tfen.synth.generate import SynthSettings, make_set
 
@@ -98,10 +100,8 @@ def synth(
         frames=frames,
         size=size,
         seed=seed,
-        dynamics=tuple(dynamics),
-        expressions=tuple(name for name in EXPRESSIONS if expressions is None or name in expressions)
-        if expressions is None or set(expressions) <= set(EXPRESSIONS)
-        else tuple(expressions),
+        dynamics=dynamics,
+        expressions=expressions,
         repeats=repeats,
         first_subject=first_subject,
         assets=None if assets is None else str(assets),
@@ -118,9 +118,7 @@ def synth(
         print(f"{contact_sheet}: contact sheet")
 
 
-@prepare.command(
-    name="folder", help_epilogue="Example: tfen prepare folder photos prepared/photos --box 110,130,180"
-)
+@prepare.command(name="folder", help_epilogue="Example: tfen prepare folder photos prepared/photos --box 110,130,180")
 def prepare_folder_command(
     source: Path,
     out: Path,
@@ -252,10 +250,14 @@ def info(
     if json:
         print(dumps(figures, indent=1))
         return
-    print(f"{figures['variant']}, input {'x'.join(map(str, figures['input']))}, {expressions} expressions, {faces} faces")
+    print(
+        f"{figures['variant']}, input {'x'.join(map(str, figures['input']))}, {expressions} expressions, {faces} faces"
+    )
     for part in figures["parts"]:
         shape = "x".join(map(str, part["output"]))
-        print(f"{part['part']}  {part['name']:<22}{shape:>18}{part['parameters']:>14,}{part['operations'] / 1e9:>10.2f} GFLOP")
+        print(
+            f"{part['part']}  {part['name']:<22}{shape:>18}{part['parameters']:>14,}{part['operations'] / 1e9:>10.2f} GFLOP"
+        )
     print(
         f"   {'without A':<22}{'':>18}{figures['total_parameters']:>14,}{figures['total_operations'] / 1e9:>10.2f} GFLOP"
     )

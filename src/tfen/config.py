@@ -189,9 +189,31 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "synth": {
         "model": {"width": 16, "image_size": 64},
         "data": {"normalise": "clip"},
-        "face": {"epochs": 6, "batch_size": 64, "lr": 0.05},
-        "train": {"epochs": 30, "lr": 0.05, "weight_decay": 0.002, "schedule": "cosine"},
+        "face": {"epochs": 6, "lr": 0.02},
+        "train": {
+            "epochs": 60,
+            "batch_size": 16,
+            "optimiser": "adamw",
+            "lr": 0.003,
+            "weight_decay": 0.05,
+            "schedule": "cosine",
+        },
         "folds": {"count": 5, "select": "last", "exclude": ("neutral",)},
+    },
+    # Weights for faces of strangers: everything synthetic data can vary is varied, colour plays no part.
+    "release": {
+        "model": {"width": 24, "image_size": 64},
+        "data": {"normalise": "clip", "augment": "strong", "grey": True},
+        "face": {"epochs": 4, "lr": 0.02},
+        "train": {
+            "epochs": 30,
+            "batch_size": 24,
+            "optimiser": "adamw",
+            "lr": 0.003,
+            "weight_decay": 0.05,
+            "schedule": "cosine",
+            "label_smoothing": 0.1,
+        },
     },
 }
 

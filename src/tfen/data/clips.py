@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class FrameStore:
         read = {int(k): self._read(files[k]) for k in np.unique(numbers)}
         return np.stack([read[int(k)] for k in numbers])
 
-    def _read(self, path) -> np.ndarray:  # type: ignore[no-untyped-def]
+    def _read(self, path: Path) -> np.ndarray:
         return fit_frame(read_image(path), self.size, self.settings.grey)
 
 
@@ -92,7 +93,7 @@ class Clips:
         groups = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
         return self._ahead(groups, [None] * len(groups))
 
-    def _ahead(self, groups: list[np.ndarray], rngs: list) -> Iterator[Batch]:  # type: ignore[type-arg]
+    def _ahead(self, groups: list[np.ndarray], rngs: list) -> Iterator[Batch]:
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(self._batch, groups[0], rngs[0]) if groups else None
             for k in range(len(groups)):

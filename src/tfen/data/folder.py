@@ -47,9 +47,13 @@ class Box:
         try:
             left, top, side = (int(part) for part in text.split(","))
         except ValueError:
-            raise InputError(f"the box {text!r} is not understood: expected left,top,side in pixels, such as 110,130,180") from None
+            raise InputError(
+                f"the box {text!r} is not understood: expected left,top,side in pixels, such as 110,130,180"
+            ) from None
         if side < 8 or left < 0 or top < 0:
-            raise InputError(f"the box {text!r} is out of range: expected left and top of at least 0 and a side of at least 8")
+            raise InputError(
+                f"the box {text!r} is out of range: expected left and top of at least 0 and a side of at least 8"
+            )
         return Box(left, top, side)
 
 
@@ -68,7 +72,9 @@ def prepare_folder(
         InputError: nothing to prepare, an empty class, or `out` exists.
     """
     if not source.exists():
-        raise InputError(f"{source} does not exist; give a folder of expressions, or a CSV with path, subject, expression")
+        raise InputError(
+            f"{source} does not exist; give a folder of expressions, or a CSV with path, subject, expression"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty; choose a new folder")
     if out.resolve() == source.resolve() or source.resolve() in out.resolve().parents:
@@ -115,7 +121,9 @@ def _relative(path: Path, root: Path) -> str:
 
 def _from_folders(source: Path) -> list[Found]:
     out: list[Found] = []
-    classes = sorted((path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")), key=lambda p: p.name)
+    classes = sorted(
+        (path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")), key=lambda p: p.name
+    )
     if not classes:
         raise InputError(f"{source} has no folders: expected one for each expression, with subjects or images inside")
     for folder in classes:
@@ -137,7 +145,9 @@ def _from_folders(source: Path) -> list[Found]:
                 if entry.suffix.lower() in IMAGES:
                     out.append(Found(expression, entry.stem, _safe(f"{entry.stem}-{expression}"), (entry,)))
         if len(out) == before:
-            raise InputError(f"{folder} holds no images: the class {folder.name} is empty; fill it or remove the folder")
+            raise InputError(
+                f"{folder} holds no images: the class {folder.name} is empty; fill it or remove the folder"
+            )
     twice = _twice(out)
     if twice:
         raise InputError(f"{source} gives the sequence {twice} twice; rename one of its subjects or sequences")

@@ -15,7 +15,7 @@ import numpy as np
 
 from tfen.errors import InputError
 from tfen.files import read_csv, read_json, write_csv, write_json
-from tfen.labels import in_order
+from tfen.labels import EXPRESSIONS, in_order
 
 COLUMNS = ("sequence", "subject", "expression", "frames", "source")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -61,7 +61,9 @@ class PreparedSet:
         try:
             files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
         except (FileNotFoundError, NotADirectoryError):
-            raise InputError(f"{folder} is missing: sequences.csv names the sequence {sequence.name}; prepare the set again") from None
+            raise InputError(
+                f"{folder} is missing: sequences.csv names the sequence {sequence.name}; prepare the set again"
+            ) from None
         if len(files) != sequence.frames:
             raise InputError(
                 f"{folder} holds {len(files)} frames but sequences.csv says {sequence.frames}; prepare the set again"
@@ -114,7 +116,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
-    """Read a prepared set, without the expressions in `exclude`.
+    """Read a prepared set, without the expressions in `exclude` (where it has them).
 
     Raises:
         InputError: the folder is missing or is no prepared set.
@@ -123,7 +125,9 @@ def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
         raise InputError(f"{folder} does not exist; make a set with `tfen synth` or `tfen prepare`, or check the path")
     table = folder / "sequences.csv"
     if not table.exists():
-        raise InputError(f"{folder} is no prepared set (it has no sequences.csv); make one with `tfen synth` or `tfen prepare`")
+        raise InputError(
+            f"{folder} is no prepared set (it has no sequences.csv); make one with `tfen synth` or `tfen prepare`"
+        )
     sequences = []
     for number, row in enumerate(read_csv(table, COLUMNS[:4], "a prepared set's table"), 2):
         try:
@@ -131,7 +135,9 @@ def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
         except ValueError:
             frames = 0
         if frames < 1:
-            raise InputError(f"{table} row {number}: frames is {row['frames']!r}, expected a whole number of at least 1")
+            raise InputError(
+                f"{table} row {number}: frames is {row['frames']!r}, expected a whole number of at least 1"
+            )
         name = row["sequence"]
         if not name or name.startswith("/") or ".." in Path(name).parts:
             raise InputError(f"{table} row {number}: the sequence name {name!r} is not a place inside frames/")
@@ -144,7 +150,7 @@ def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
     about_file = folder / "prepared.json"
     about = read_json(about_file, "a prepared set's description") if about_file.exists() else {}
     found = PreparedSet(folder, tuple(sequences), about)
-    unknown = sorted(set(exclude) - {sequence.expression for sequence in sequences})
+    unknown = sorted(set(exclude) - {sequence.expression for sequence in sequences} - set(EXPRESSIONS))
     if unknown:
         raise InputError(f"{folder} has no expression {unknown[0]} to exclude; it has {', '.join(found.expressions)}")
     return found.without(exclude) if exclude else found

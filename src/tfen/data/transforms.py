@@ -89,7 +89,9 @@ def strong(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, normalise: 
         ],
         1,
     )
-    grid = functional.affine_grid(affine.repeat_interleave(frames, 0), [count * frames, 3, size, size], align_corners=False)
+    grid = functional.affine_grid(
+        affine.repeat_interleave(frames, 0), [count * frames, 3, size, size], align_corners=False
+    )
     flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
     if rng.random() < 0.5:
         low = int(size * rng.uniform(0.35, 0.9))

@@ -31,7 +31,9 @@ def contact_sheet(found: PreparedSet, path: Path, subjects: int = 6, steps: int 
             if sequence is None:
                 continue
             files = found.frame_files(sequence)
-            chosen = np.linspace(0, len(files) - 1, steps).round().astype(int) if steps > 1 else middle_frames(len(files), 1)
+            chosen = (
+                np.linspace(0, len(files) - 1, steps).round().astype(int) if steps > 1 else middle_frames(len(files), 1)
+            )
             for k, number in enumerate(chosen):
                 left = label * 4 + c * (steps * cell + margin) + k * cell
                 frame = cv2.resize(read_image(files[number]), (cell, cell), interpolation=cv2.INTER_AREA)

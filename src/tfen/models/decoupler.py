@@ -7,14 +7,17 @@ from tfen.models.seresnet import initialise
 
 
 def group(channels: int) -> nn.Sequential:
-    """Three 1x1 convolutions of `channels`, `channels` / 2 and `channels` kernels; 33,088 parameters at 128."""
+    """Three 1x1 convolutions of `channels`, `channels` / 2 and `channels` kernels; 33,088 parameters at 128.
+
+    ReLU stands between the convolutions; the last one is linear, so that f_FACE can take away as well as add (with a
+    ReLU at the end the network learned more slowly on synthetic faces).
+    """
     return nn.Sequential(
         nn.Conv2d(channels, channels, 1),
         nn.ReLU(),
         nn.Conv2d(channels, channels // 2, 1),
         nn.ReLU(),
         nn.Conv2d(channels // 2, channels, 1),
-        nn.ReLU(),
     )
 
 

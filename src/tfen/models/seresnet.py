@@ -53,9 +53,7 @@ class LowerHalf(nn.Module):
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
-        self.layer0 = nn.ModuleDict(
-            {"conv1": nn.Conv2d(3, width, 7, 2, 3, bias=False), "bn1": nn.BatchNorm2d(width)}
-        )
+        self.layer0 = nn.ModuleDict({"conv1": nn.Conv2d(3, width, 7, 2, 3, bias=False), "bn1": nn.BatchNorm2d(width)})
         self.pool0 = nn.MaxPool2d(3, 2, ceil_mode=True)
         self.layer1 = nn.Sequential(Block(width, width, 1), Block(width, width, 1))
         self.layer2 = nn.Sequential(Block(width, 2 * width, 2), Block(2 * width, 2 * width, 1))

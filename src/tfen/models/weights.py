@@ -20,7 +20,9 @@ IMAGENET_REPOSITORY, IMAGENET_FILE = "timm/legacy_seresnet18.in1k", "model.safet
 Weights = dict[str, Tensor]
 
 
-def save_network(folder: Path, network: TFEN, settings: Settings, expressions: tuple[str, ...], about: dict[str, Any]) -> None:
+def save_network(
+    folder: Path, network: TFEN, settings: Settings, expressions: tuple[str, ...], about: dict[str, Any]
+) -> None:
     """Write a network as `model.safetensors` and `config.json` into a folder."""
     save_weights(folder / "model.safetensors", network.state_dict())
     faces = 0 if network.adversary is None else network.adversary.last_linear.out_features
@@ -59,7 +61,9 @@ def load(source: str | Path) -> Loaded:
         expressions = tuple(str(name) for name in config["expressions"])
         network = build(settings, len(expressions), int(config["faces"]))
     except (KeyError, TypeError) as error:
-        raise InputError(f"{folder / 'config.json'} is no configuration of tfen weights: {error!r} is wrong or missing") from None
+        raise InputError(
+            f"{folder / 'config.json'} is no configuration of tfen weights: {error!r} is wrong or missing"
+        ) from None
     path = folder / "model.safetensors"
     try:
         network.load_state_dict(read_weights(path))
@@ -90,9 +94,7 @@ def _weights_folder(source: str | Path) -> Path:
 def build(settings: Settings, expressions: int, faces: int) -> TFEN:
     """Return a network with random weights, as the settings describe it."""
     model = settings.model
-    return TFEN(
-        expressions, faces, model.width, model.variant, model.shortcut, model.dropout, model.adversary_dropout
-    )
+    return TFEN(expressions, faces, model.width, model.variant, model.shortcut, model.dropout, model.adversary_dropout)
 
 
 def read_weights(path: Path) -> Weights:
@@ -163,7 +165,9 @@ def load_imagenet(lower: LowerHalf, upper: UpperHalf | None = None, path: str | 
     source = path or IMAGENET_REPOSITORY
     load_fitting(lower, weights, source)
     if upper is not None:
-        load_fitting(upper, {name: value for name, value in weights.items() if not name.startswith("last_linear")}, source)
+        load_fitting(
+            upper, {name: value for name, value in weights.items() if not name.startswith("last_linear")}, source
+        )
 
 
 def load_kinetics(temporal: nn.Module, path: Path) -> None:

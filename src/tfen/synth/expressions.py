@@ -265,6 +265,4 @@ def actions_over_time(
 
 def action_units(weights: np.ndarray, actions: list[str]) -> np.ndarray:
     """Return FACS action units of shape (frames, len(ACTION_UNITS)) from facial actions (frames, 52)."""
-    return np.stack(
-        [weights[:, [actions.index(name) for name in names]].mean(1) for names in ACTION_UNITS.values()], 1
-    )
+    return np.stack([weights[:, [actions.index(name) for name in names]].mean(1) for names in ACTION_UNITS.values()], 1)

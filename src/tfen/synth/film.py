@@ -104,16 +104,28 @@ class Performer:
         self.parts: list[Part] = dressed.parts if dressed else teeth(head, self.shape, subject.teeth)
         if dressed is None and subject.hairstyle == "long":
             colour = np.array(subject.skin.hair_colour)
-            self.parts = [*self.parts, long_hair(head, self.shape, subject.hair_length, subject.hair_volume * 0.8, colour, rng)]
+            self.parts = [
+                *self.parts,
+                long_hair(head, self.shape, subject.hair_length, subject.hair_volume * 0.8, colour, rng),
+            ]
         if subject.glasses:
             width, height, radius, square = subject.glasses_shape
-            self.parts = [*self.parts, glasses(head, self.shape, np.array(subject.glasses_colour), width, height, square, radius)]
+            self.parts = [
+                *self.parts,
+                glasses(head, self.shape, np.array(subject.glasses_colour), width, height, square, radius),
+            ]
         tone = skins.skin_tone(subject.skin.darkness, subject.skin.warmth)
         cloth = rng.uniform(0.02, 0.6) * rng.uniform(0.6, 1.0, 3)
         bare = head.faces[head.materials == BODY]
         low = self.shape.neutral[head.landmarks[8]][2] - rng.uniform(0.06, 0.11)
         covered = self.shape.neutral[bare].mean(1)[:, 2] < low
-        images = [_skin_image(self.skin.colour), iris_image, plain((0.16, 0.035, 0.03)), plain(tuple(tone)), plain(tuple(cloth))]
+        images = [
+            _skin_image(self.skin.colour),
+            iris_image,
+            plain((0.16, 0.035, 0.03)),
+            plain(tuple(tone)),
+            plain(tuple(cloth)),
+        ]
         gloss = [0.06 + 0.05 * rng.random(), 0.7, 0.05, 0.05, 0.0]
         material = head.materials.copy()
         material[head.materials == EYE] = 1
@@ -155,14 +167,26 @@ class Performer:
         cover = cv2.GaussianBlur(cover, (0, 0), 9) * cover
         bumps = 1 + 0.22 * skins.noise(rng, 26)
         amount = np.zeros(len(self.points), np.float32)
-        sample = cv2.remap((cover * bumps).astype(np.float32), at[None, :, 0].astype(np.float32), at[None, :, 1].astype(np.float32), cv2.INTER_LINEAR)[0]
+        sample = cv2.remap(
+            (cover * bumps).astype(np.float32),
+            at[None, :, 0].astype(np.float32),
+            at[None, :, 1].astype(np.float32),
+            cv2.INTER_LINEAR,
+        )[0]
         amount[on_skin] = sample * subject.hair_volume
         if subject.beard == "full":
             beard = cv2.GaussianBlur(skins.beard_area()[0], (0, 0), 6)
-            amount[on_skin] += 0.007 * cv2.remap(beard, at[None, :, 0].astype(np.float32), at[None, :, 1].astype(np.float32), cv2.INTER_LINEAR)[0]
+            amount[on_skin] += (
+                0.007
+                * cv2.remap(
+                    beard, at[None, :, 0].astype(np.float32), at[None, :, 1].astype(np.float32), cv2.INTER_LINEAR
+                )[0]
+            )
         faces = head.faces[head.materials == SKIN]
         normal = np.zeros_like(self.points)
-        face_normal = np.cross(self.points[faces[:, 1]] - self.points[faces[:, 0]], self.points[faces[:, 2]] - self.points[faces[:, 0]])
+        face_normal = np.cross(
+            self.points[faces[:, 1]] - self.points[faces[:, 0]], self.points[faces[:, 2]] - self.points[faces[:, 0]]
+        )
         for k in range(3):
             np.add.at(normal, faces[:, k], face_normal)
         normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
@@ -199,7 +223,14 @@ class Performer:
         """
         head, subject = self.head, self.subject
         weights, curve = actions_over_time(
-            expression, dynamics, frames, head.actions, np.array(subject.style), subject.habits[expression], rng, variation.strength
+            expression,
+            dynamics,
+            frames,
+            head.actions,
+            np.array(subject.style),
+            subject.habits[expression],
+            rng,
+            variation.strength,
         )
         vertices = self._vertices(weights)
         eye, mouth = _eyes_and_mouth(self.shape.neutral[head.landmarks])
@@ -243,7 +274,12 @@ class Performer:
             "landmarks": np.stack(landmarks).round(2).tolist(),
             "pose": np.degrees(path).round(2).tolist(),
             "light": lighting,
-            "camera": {"distance": round(camera.distance, 3), "quality": quality, "noise": round(noise, 4), "blur": round(blur, 3)},
+            "camera": {
+                "distance": round(camera.distance, 3),
+                "quality": quality,
+                "noise": round(noise, 4),
+                "blur": round(blur, 3),
+            },
         }
         return Take(np.stack(pictures), truth)
 
@@ -303,7 +339,7 @@ def _backdrop(size: int, rng: np.random.Generator) -> Array:
     other = np.clip(base * np.exp(rng.normal(0, 0.45) + rng.normal(0, 0.12, 3)), 0, 1)
     kind = rng.integers(3)
     mix = np.linspace(0, 1, size, dtype=np.float32)
-    plane = np.repeat(mix[:, None], size, 1) if rng.random() < 0.5 else np.repeat(mix[None], size, 0)
+    plane: Array = np.repeat(mix[:, None], size, 1) if rng.random() < 0.5 else np.repeat(mix[None], size, 0)
     if kind == 1:
         plane = cv2.resize(rng.random((4, 4)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     if kind == 2:
@@ -318,7 +354,9 @@ def _backdrop(size: int, rng: np.random.Generator) -> Array:
 
 def _compress(pixels: Array, quality: int) -> Array:
     coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+    decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1]
 
 
 def _skin_image(colour: Array) -> Array:

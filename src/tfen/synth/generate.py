@@ -57,6 +57,8 @@ class SynthSettings:
             if name not in EXPRESSIONS:
                 raise InputError(f"expression {name!r} is unknown; choose from {', '.join(EXPRESSIONS)}")
 
+        self.__dict__["expressions"] = tuple(name for name in EXPRESSIONS if name in self.expressions)
+
     def record(self) -> dict[str, Any]:
         out = asdict(self)
         out["assets"] = None if self.assets is None else Path(self.assets).name
@@ -111,7 +113,9 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     numbers = range(first, first + settings.subjects)
     missing = [number for number in numbers if not _complete(out, settings, number)]
     per_subject = len(sequences_of(settings, "s")) * settings.frames
-    with meter("faces", settings.subjects * per_subject, "frames", (settings.subjects - len(missing)) * per_subject) as progress:
+    with meter(
+        "faces", settings.subjects * per_subject, "frames", (settings.subjects - len(missing)) * per_subject
+    ) as progress:
         for _ in _run(missing, out, settings, jobs or os.cpu_count() or 1):
             progress.advance(per_subject)
     sequences = []
@@ -119,10 +123,16 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     for number in numbers:
         name = f"s{number:04d}"
         people.append(read_json(out / "subjects" / f"{name}.json", "a synthetic subject"))
-        sequences += [Sequence(plan.name, name, plan.expression, settings.frames, "synthetic") for plan in sequences_of(settings, name)]
+        sequences += [
+            Sequence(plan.name, name, plan.expression, settings.frames, "synthetic")
+            for plan in sequences_of(settings, name)
+        ]
     known = ("name", "sex", "age", "ancestry", "hairstyle", "hair_colour", "beard", "glasses")
     lines = [",".join(("subject", *known[1:]))]
-    lines += [",".join(str(person[key]).lower() if key == "glasses" else str(person[key]) for key in known) for person in people]
+    lines += [
+        ",".join(str(person[key]).lower() if key == "glasses" else str(person[key]) for key in known)
+        for person in people
+    ]
     write_text(out / "subjects.csv", "\n".join(lines) + "\n")
     about = {"set": "synthetic", "action_units": list(ACTION_UNITS), "synth": description}
     write_set(out, sequences, about)
@@ -178,7 +188,9 @@ def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
     performer = Performer(head, subject, (settings.seed, number), settings.assets)
     for plan in sequences_of(settings, subject.name):
         rng = np.random.default_rng([settings.seed, number, plan.number])
-        take = performer.perform(plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.variation)
+        take = performer.perform(
+            plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.variation
+        )
         with whole_folder(out / "frames" / plan.name) as folder:
             for k, frame in enumerate(take.frames):
                 path = folder / f"{k + 1:04d}.jpg"

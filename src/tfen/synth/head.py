@@ -9,36 +9,110 @@ positive on the subject's left, `down` runs from the top of the forehead (0.74) 
 mouth (0.91) to below the chin (0.99).
 """
 
-import os
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-LOCAL_CHANGES = tuple(
-    """
-    l-cheek-trans-up l-cheek-volume-incr l-cheek-inner-incr l-cheek-bones-incr chin-jaw-drop-incr
-    chin-height-incr chin-prominent-incr chin-bones-incr chin-width-incr chin-cleft-incr
-    chin-prognathism-incr l-ear-lobe-incr l-ear-shape-round l-ear-trans-forward l-ear-rot-forward
-    l-ear-trans-up l-ear-scale-vert-incr l-ear-flap-incr l-ear-shape-triangle l-ear-scale-incr
-    l-ear-scale-depth-incr l-ear-wing-incr eyebrows-angle-up eyebrows-trans-up eyebrows-trans-forward
-    l-eye-corner1-up l-eye-height1-incr l-eye-scale-incr l-eye-push1-out l-eye-eyefold-up l-eye-height3-incr
-    l-eye-height2-incr l-eye-bag-incr l-eye-push2-out l-eye-trans-up l-eye-bag-height-incr
-    l-eye-epicanthus-out l-eye-eyefold-angle-up l-eye-bag-out l-eye-corner2-up l-eye-trans-out
-    forehead-temple-incr forehead-trans-forward forehead-scale-vert-incr forehead-nubian-incr head-angle-out
-    head-scale-vert-incr head-trans-forward head-trans-up head-fat-incr head-trans-out
-    head-back-scale-depth-incr head-age-incr head-scale-depth-incr head-scale-horiz-incr
-    mouth-lowerlip-height-incr mouth-scale-horiz-incr mouth-cupidsbow-incr mouth-laugh-lines-out
-    mouth-scale-depth-incr mouth-lowerlip-volume-incr mouth-angles-up mouth-upperlip-ext-up
-    mouth-lowerlip-width-incr mouth-trans-forward mouth-upperlip-width-incr mouth-scale-vert-incr
-    mouth-dimples-out mouth-upperlip-height-incr mouth-upperlip-volume-incr mouth-cupidsbow-width-incr
-    mouth-lowerlip-ext-up mouth-upperlip-middle-up mouth-trans-up mouth-trans-out mouth-lowerlip-middle-up
-    mouth-philtrum-volume-incr nose-nostrils-angle-up nose-flaring-incr nose-curve-convex
-    nose-scale-depth-incr nose-scale-vert-incr nose-point-width-incr nose-scale-horiz-incr nose-width1-incr
-    nose-trans-forward nose-trans-up nose-hump-incr nose-nostrils-width-incr nose-trans-out nose-greek-incr
-    nose-point-up nose-width2-incr nose-width3-incr nose-septumangle-incr nose-base-up
-    nose-compression-uncompress nose-volume-incr
-    """.split()
+LOCAL_CHANGES = (
+    "l-cheek-trans-up",
+    "l-cheek-volume-incr",
+    "l-cheek-inner-incr",
+    "l-cheek-bones-incr",
+    "chin-jaw-drop-incr",
+    "chin-height-incr",
+    "chin-prominent-incr",
+    "chin-bones-incr",
+    "chin-width-incr",
+    "chin-cleft-incr",
+    "chin-prognathism-incr",
+    "l-ear-lobe-incr",
+    "l-ear-shape-round",
+    "l-ear-trans-forward",
+    "l-ear-rot-forward",
+    "l-ear-trans-up",
+    "l-ear-scale-vert-incr",
+    "l-ear-flap-incr",
+    "l-ear-shape-triangle",
+    "l-ear-scale-incr",
+    "l-ear-scale-depth-incr",
+    "l-ear-wing-incr",
+    "eyebrows-angle-up",
+    "eyebrows-trans-up",
+    "eyebrows-trans-forward",
+    "l-eye-corner1-up",
+    "l-eye-height1-incr",
+    "l-eye-scale-incr",
+    "l-eye-push1-out",
+    "l-eye-eyefold-up",
+    "l-eye-height3-incr",
+    "l-eye-height2-incr",
+    "l-eye-bag-incr",
+    "l-eye-push2-out",
+    "l-eye-trans-up",
+    "l-eye-bag-height-incr",
+    "l-eye-epicanthus-out",
+    "l-eye-eyefold-angle-up",
+    "l-eye-bag-out",
+    "l-eye-corner2-up",
+    "l-eye-trans-out",
+    "forehead-temple-incr",
+    "forehead-trans-forward",
+    "forehead-scale-vert-incr",
+    "forehead-nubian-incr",
+    "head-angle-out",
+    "head-scale-vert-incr",
+    "head-trans-forward",
+    "head-trans-up",
+    "head-fat-incr",
+    "head-trans-out",
+    "head-back-scale-depth-incr",
+    "head-age-incr",
+    "head-scale-depth-incr",
+    "head-scale-horiz-incr",
+    "mouth-lowerlip-height-incr",
+    "mouth-scale-horiz-incr",
+    "mouth-cupidsbow-incr",
+    "mouth-laugh-lines-out",
+    "mouth-scale-depth-incr",
+    "mouth-lowerlip-volume-incr",
+    "mouth-angles-up",
+    "mouth-upperlip-ext-up",
+    "mouth-lowerlip-width-incr",
+    "mouth-trans-forward",
+    "mouth-upperlip-width-incr",
+    "mouth-scale-vert-incr",
+    "mouth-dimples-out",
+    "mouth-upperlip-height-incr",
+    "mouth-upperlip-volume-incr",
+    "mouth-cupidsbow-width-incr",
+    "mouth-lowerlip-ext-up",
+    "mouth-upperlip-middle-up",
+    "mouth-trans-up",
+    "mouth-trans-out",
+    "mouth-lowerlip-middle-up",
+    "mouth-philtrum-volume-incr",
+    "nose-nostrils-angle-up",
+    "nose-flaring-incr",
+    "nose-curve-convex",
+    "nose-scale-depth-incr",
+    "nose-scale-vert-incr",
+    "nose-point-width-incr",
+    "nose-scale-horiz-incr",
+    "nose-width1-incr",
+    "nose-trans-forward",
+    "nose-trans-up",
+    "nose-hump-incr",
+    "nose-nostrils-width-incr",
+    "nose-trans-out",
+    "nose-greek-incr",
+    "nose-point-up",
+    "nose-width2-incr",
+    "nose-width3-incr",
+    "nose-septumangle-incr",
+    "nose-base-up",
+    "nose-compression-uncompress",
+    "nose-volume-incr",
 )
 """Anny's local changes that act on the head; those of the left side ("l-...") are applied to both."""
 BELOW_TOP = 0.34
@@ -85,9 +159,51 @@ _LANDMARKS_LEFT_HALF_MM: dict[int, tuple[float, float]] = {
     64: (20.0, 580.3),
     65: (9.0, 579.2),
 }
-_LANDMARKS_MIDLINE: dict[int, int] = {8: 5296, 27: 132, 28: 5063, 29: 291, 30: 297, 33: 312, 51: 467, 57: 496, 62: 474, 66: 523}
-_MIRROR = {16: 0, 15: 1, 14: 2, 13: 3, 12: 4, 11: 5, 10: 6, 9: 7, 22: 21, 23: 20, 24: 19, 25: 18, 26: 17, 34: 32, 35: 31}
-_MIRROR |= {42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40, 52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 63: 61, 64: 60, 65: 67}
+_LANDMARKS_MIDLINE: dict[int, int] = {
+    8: 5296,
+    27: 132,
+    28: 5063,
+    29: 291,
+    30: 297,
+    33: 312,
+    51: 467,
+    57: 496,
+    62: 474,
+    66: 523,
+}
+_MIRROR = {
+    16: 0,
+    15: 1,
+    14: 2,
+    13: 3,
+    12: 4,
+    11: 5,
+    10: 6,
+    9: 7,
+    22: 21,
+    23: 20,
+    24: 19,
+    25: 18,
+    26: 17,
+    34: 32,
+    35: 31,
+}
+_MIRROR |= {
+    42: 39,
+    43: 38,
+    44: 37,
+    45: 36,
+    46: 41,
+    47: 40,
+    52: 50,
+    53: 49,
+    54: 48,
+    55: 59,
+    56: 58,
+    63: 61,
+    64: 60,
+    65: 67,
+}
 _UPPER_LIP, _LOWER_LIP = (52, 53, 63), (55, 56, 65)
 
 Array = np.ndarray
@@ -105,12 +221,11 @@ class Head:
     """Anny's head, reduced to what is drawn; one per process, through `load_head`."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("WARP_QUIET", "1")
         import torch
-        import warp
 
-        warp.config.quiet = True
-        from anny import Anny
+        import tfen.synth.kernels  # noqa: F401  (before Anny: it quietens Warp)
+
+        from anny import Anny  # isort: skip
 
         torch.set_num_threads(1)
         both_sides = [*LOCAL_CHANGES, *("r-" + name[2:] for name in LOCAL_CHANGES if name.startswith("l-"))]

@@ -123,7 +123,10 @@ def teeth(head: Head, shape: Shape, whiteness: float) -> list[Part]:
     gaps = abs((row * 12) % 1 - 0.5) > 0.455
     rows = []
     for name, top, bottom in (("upper teeth", 0.0115, -0.0012), ("lower teeth", -0.0016, -0.0095)):
-        lines = [np.stack([x, front + (0.0012 if name.startswith("lower") else 0.0), np.full_like(x, inside_lip[2] + z)], 1) for z in np.linspace(top, bottom, 4)]
+        lines = [
+            np.stack([x, front + (0.0012 if name.startswith("lower") else 0.0), np.full_like(x, inside_lip[2] + z)], 1)
+            for z in np.linspace(top, bottom, 4)
+        ]
         vertices, faces, corners = sheet(np.stack(lines))
         image = plain((0.80, 0.76, 0.66))
         image[:, gaps, :3] = (image[:, gaps, :3] * 0.72).astype(np.uint8)
@@ -174,7 +177,9 @@ def long_hair(head: Head, shape: Shape, length: float, volume: float, colour: Ar
         y = centre[1] + half[1] * ring * np.cos(theta) * ripple
         rows.append(np.stack([x, y, np.full_like(x, z)], 1))
     vertices, faces, corners = sheet(np.stack(rows))
-    streak = cv2.resize(rng.standard_normal((6, 300)).astype(np.float32), (TEXTURE, TEXTURE), interpolation=cv2.INTER_CUBIC)
+    streak = cv2.resize(
+        rng.standard_normal((6, 300)).astype(np.float32), (TEXTURE, TEXTURE), interpolation=cv2.INTER_CUBIC
+    )
     image = plain()
     image[..., :3] = np.round(np.sqrt(np.clip(0.55 + 0.22 * streak, 0.08, 1))[..., None] * 255)
     u, v = np.meshgrid(np.linspace(0, 1, TEXTURE), np.linspace(0, 1, TEXTURE))
@@ -193,11 +198,15 @@ def tube(path: Array, radius: float, closed: bool) -> tuple[Array, Array, Array]
     side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-9
     up = np.cross(side, along)
     ring = np.linspace(0, 2 * np.pi, 7)
-    points = path[:, None] + radius * (side[:, None] * np.cos(ring)[None, :, None] + up[:, None] * np.sin(ring)[None, :, None])
+    points = path[:, None] + radius * (
+        side[:, None] * np.cos(ring)[None, :, None] + up[:, None] * np.sin(ring)[None, :, None]
+    )
     return sheet(points)
 
 
-def glasses(head: Head, shape: Shape, colour: Array, width: float, height: float, squareness: float, thickness: float) -> Part:
+def glasses(
+    head: Head, shape: Shape, colour: Array, width: float, height: float, squareness: float, thickness: float
+) -> Part:
     """Return the frame of a pair of glasses (lenses are clear); sizes in metres."""
     centres = [(shape.neutral[a:b].max(0) + shape.neutral[a:b].min(0)) / 2 for a, b in EYE_VERTICES]
     nose = shape.neutral[head.landmarks[27]]
@@ -219,7 +228,14 @@ def glasses(head: Head, shape: Shape, colour: Array, width: float, height: float
         ear = np.array([side * 0.079, -0.01, centre[2] + 0.002])
         pieces.append(tube(np.linspace(hinge, ear, 6), thickness * 0.9, False))
     inner = [centres[0][0] + 0.002 - width, centres[1][0] - 0.002 + width]
-    bridge = np.stack([np.linspace(inner[0], inner[1], 7), np.full(7, front - 0.001), centres[0][2] + 0.003 * np.sin(np.linspace(0, np.pi, 7))], 1)
+    bridge = np.stack(
+        [
+            np.linspace(inner[0], inner[1], 7),
+            np.full(7, front - 0.001),
+            centres[0][2] + 0.003 * np.sin(np.linspace(0, np.pi, 7)),
+        ],
+        1,
+    )
     pieces.append(tube(bridge, thickness * 0.9, False))
     vertices, faces, corners, count = [], [], [], 0
     for points, triangles, uv in pieces:
@@ -227,4 +243,13 @@ def glasses(head: Head, shape: Shape, colour: Array, width: float, height: float
         faces.append(triangles + count)
         corners.append(uv)
         count += len(points)
-    return Part("glasses", np.concatenate(faces), np.concatenate(corners), plain(), colour, 0.5, True, fixed(np.concatenate(vertices)))
+    return Part(
+        "glasses",
+        np.concatenate(faces),
+        np.concatenate(corners),
+        plain(),
+        colour,
+        0.5,
+        True,
+        fixed(np.concatenate(vertices)),
+    )

@@ -78,6 +78,11 @@ def _choose(rng: np.random.Generator, chances: dict[str, float]) -> str:
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
+def _rgb(colour: Array) -> tuple[float, float, float]:
+    red, green, blue = (float(c) for c in colour)
+    return red, green, blue
+
+
 def make_subject(index: int, rng: np.random.Generator) -> Subject:
     """Return subject number `index`; sexes and ancestries take turns so that any few are mixed."""
     male = bool((index + rng.integers(2)) % 2) if index % 4 == 3 else bool(index % 2)
@@ -85,7 +90,7 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
     years = int(_choose(rng, {"a": 5, "b": 3, "c": 2}).translate(str.maketrans("abc", "012")))
     age = int(rng.integers(*((18, 36), (36, 56), (56, 76))[years]))
     old = float(np.clip((age - 25) / 45, 0, 1))
-    mix = {name: 0.06 for name in ANCESTRIES}
+    mix = dict.fromkeys(ANCESTRIES, 0.06)
     mix[ancestry] = 0.88
     shares = rng.dirichlet(np.array(list(mix.values())) * 12)
     phenotype = {
@@ -126,9 +131,9 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
         age=old,
         freckles=float(rng.uniform(0.2, 1)) if ancestry == "european" and rng.random() < 0.18 else 0.0,
         lipstick=made_up,
-        lipstick_colour=tuple(float(c) for c in light * rng.uniform(0.7, 1.1) * (1 - 0.72 * darkness)),
+        lipstick_colour=_rgb(light * rng.uniform(0.7, 1.1) * (1 - 0.72 * darkness)),
         eyeshadow=0.6 * made_up * float(rng.random() < 0.5),
-        eyeshadow_colour=tuple(float(c) for c in rng.uniform(0.08, 0.3, 3)),
+        eyeshadow_colour=_rgb(rng.uniform(0.08, 0.3, 3)),
         brow_thickness=float(rng.uniform(0.95, 1.5) if male else rng.uniform(0.6, 1.05)),
         brow_arch=float(rng.normal(0.0 if male else 0.45, 0.3)),
         brow_density=float(rng.uniform(0.8, 1.3)),
@@ -140,7 +145,7 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
         hairline=float(rng.uniform(0.008, 0.026)) if receding else float(rng.uniform(-0.004, 0.008)),
         temples=float(rng.uniform(0.008, 0.028)) if receding else float(rng.uniform(0.0, 0.006)),
         hair_cover=float(rng.uniform(0.0, 0.25)) if hairstyle == "bald" else 1.0,
-        hair_colour=tuple(float(c) for c in np.array(_HAIR_COLOURS[hair]) * rng.uniform(0.75, 1.3)),
+        hair_colour=_rgb(np.array(_HAIR_COLOURS[hair]) * rng.uniform(0.75, 1.3)),
     )
     iris = _choose(
         rng,
@@ -160,7 +165,7 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
         phenotype={name: round(float(value), 5) for name, value in phenotype.items()},
         changes={name: round(value, 5) for name, value in changes.items()},
         skin=skin,
-        iris=tuple(float(c) for c in np.array(_IRIS[iris]) * rng.uniform(0.8, 1.2)),
+        iris=_rgb(np.array(_IRIS[iris]) * rng.uniform(0.8, 1.2)),
         hair_volume={
             "bald": 0.0,
             "short": rng.uniform(0.003, 0.009),
@@ -174,7 +179,7 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
             float(rng.uniform(0.0008, 0.0018)),
             float(rng.uniform(0.45, 1.0)),
         ),
-        glasses_colour=tuple(float(c) for c in (rng.uniform(0.005, 0.05, 3) if rng.random() < 0.75 else rng.uniform(0.05, 0.4, 3))),
+        glasses_colour=_rgb(rng.uniform(0.005, 0.05, 3) if rng.random() < 0.75 else rng.uniform(0.05, 0.4, 3)),
         teeth=float(rng.uniform(0.75, 1.1)),
         style=tuple(float(value) for value in np.clip(rng.normal(1, 0.15, 52), 0.55, 1.45)),
         habits={name: float(rng.random()) for name in PROTOTYPES},

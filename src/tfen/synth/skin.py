@@ -190,7 +190,9 @@ class SkinMaps:
 def skin_tone(darkness: float, warmth: float) -> Array:
     """Return a linear RGB skin colour; darkness 0 (very light) to 1 (very dark), warmth about -1 to 1."""
     stops = np.log(
-        np.array([[0.78, 0.54, 0.44], [0.66, 0.41, 0.29], [0.47, 0.26, 0.16], [0.24, 0.125, 0.075], [0.105, 0.06, 0.042]])
+        np.array(
+            [[0.78, 0.54, 0.44], [0.66, 0.41, 0.29], [0.47, 0.26, 0.16], [0.24, 0.125, 0.075], [0.105, 0.06, 0.042]]
+        )
     )
     place = darkness * (len(stops) - 1)
     low = min(int(place), len(stops) - 2)
@@ -205,7 +207,9 @@ def strands(rng: np.random.Generator, fineness: int = 220) -> Array:
     shift = (down - 0.76) * np.sign(across) * 0.25 * (SIZE - 1)
     columns = (np.arange(SIZE)[None] + shift * abs(across) / 0.2).astype(np.float32)
     rows = np.repeat(np.arange(SIZE, dtype=np.float32)[:, None], SIZE, 1)
-    return np.clip(1 + 0.38 * cv2.remap(fine, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), 0.25, 2.2)
+    return np.clip(
+        1 + 0.38 * cv2.remap(fine, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), 0.25, 2.2
+    )
 
 
 def brow_map(rng: np.random.Generator, thickness: float, arch: float, density: float) -> Array:
@@ -228,8 +232,6 @@ def brow_map(rng: np.random.Generator, thickness: float, arch: float, density: f
 
 def paint(traits: "SkinTraits", rng: np.random.Generator) -> SkinMaps:
     """Return the maps of a subject's skin."""
-    across, down = grid()
-    x = abs(across)
     light = 1 - traits.darkness
     colour = np.ones((SIZE, SIZE, 3), np.float32) * skin_tone(traits.darkness, traits.warmth)
     red = np.array([0.10, -0.16, -0.13], np.float32) * (0.35 + 0.65 * light)
@@ -246,11 +248,22 @@ def paint(traits: "SkinTraits", rng: np.random.Generator) -> SkinMaps:
     shade = 0.035 * noise(rng, 10) + 0.035 * noise(rng, 40) + 0.03 * noise(rng, 200)
     shade = shade + traits.age * 0.05 * noise(rng, 70)
     colour *= np.exp(shade)[..., None]
-    for count, size, dark in ((int(rng.poisson(2.0 + 3 * traits.age)), 1.6, 0.45), (int(260 * traits.freckles), 0.7, 0.25)):
+    for count, size, dark in (
+        (int(rng.poisson(2.0 + 3 * traits.age)), 1.6, 0.45),
+        (int(260 * traits.freckles), 0.7, 0.25),
+    ):
         spots = np.zeros((SIZE, SIZE), np.float32)
         for _ in range(count):
             at = texel(np.array(rng.normal(0, 0.05)), np.array(rng.normal(0.862, 0.03))) * (SIZE - 1)
-            cv2.circle(spots, tuple(np.round(at * 16).astype(int).tolist()), int(16 * size), float(rng.uniform(0.4, 1)), -1, cv2.LINE_AA, 4)
+            cv2.circle(
+                spots,
+                tuple(np.round(at * 16).astype(int).tolist()),
+                int(16 * size),
+                float(rng.uniform(0.4, 1)),
+                -1,
+                cv2.LINE_AA,
+                4,
+            )
         colour *= 1 - dark * cv2.GaussianBlur(spots, (0, 0), 0.6)[..., None]
     mouth = lips()[..., None]
     natural = skin_tone(traits.darkness, traits.warmth) * np.array([0.78, 0.50, 0.54])

@@ -1,6 +1,6 @@
 """Algorithm 1: A learns to recognise faces in TFE; E, D and T learn the expression and to leave A at a loss."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ class Game:
         self.accelerator = accelerator or Accelerator(cpu=True)
         ours = [network.expression_extractor, network.decoupler, network.temporal]
 
-        def optimiser(modules: list[nn.Module | None], lr: float) -> torch.optim.Optimizer:
+        def optimiser(modules: Sequence[nn.Module | None], lr: float) -> torch.optim.Optimizer:
             weights = [weight for module in modules if module is not None for weight in module.parameters()]
             if settings.optimiser == "adamw":
                 return torch.optim.AdamW(weights, lr, weight_decay=settings.weight_decay)
@@ -74,7 +74,12 @@ class Game:
         if adversary is not None:
             adversary.requires_grad_(True)
         right = (scores.argmax(1) == labels).float().mean()
-        return {"loss": loss.item(), "expression_loss": expression.item(), "expression_accuracy": right.item(), **figures}
+        return {
+            "loss": loss.item(),
+            "expression_loss": expression.item(),
+            "expression_accuracy": right.item(),
+            **figures,
+        }
 
     def set_share_done(self, epoch: float) -> None:
         """Set the learning rates for a point in training, counted in epochs."""
@@ -143,7 +148,11 @@ def train(
                 else:
                     sums.add(game.network_step(batch))
                 progress.advance(len(batch.expressions))
-            figures: dict[str, Any] = {"epoch": epoch, **sums.means(), "lr": game.network_optimiser.param_groups[0]["lr"]}
+            figures: dict[str, Any] = {
+                "epoch": epoch,
+                **sums.means(),
+                "lr": game.network_optimiser.param_groups[0]["lr"],
+            }
             if measure is not None and (epoch % plan.evaluate_every == 0 or epoch == plan.epochs):
                 figures["validation_accuracy"] = measured = measure(network)
                 if measured >= best:
@@ -172,7 +181,12 @@ class _Means:
 
 
 def _note(figures: dict[str, Any]) -> str:
-    words = {"loss": "loss", "expression_accuracy": "expression", "face_accuracy": "faces", "validation_accuracy": "validation"}
+    words = {
+        "loss": "loss",
+        "expression_accuracy": "expression",
+        "face_accuracy": "faces",
+        "validation_accuracy": "validation",
+    }
     return f"epoch {figures['epoch']}: " + ", ".join(
         f"{word} {figures[name]:.3f}" for name, word in words.items() if name in figures
     )

@@ -77,7 +77,9 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
             for name, value in items.items():
                 there = before.get("settings", {}).get(part, {}).get(name)
                 if there != value:
-                    raise InputError(f"{out} holds a run with {part}.{name} = {there}, not {value}; choose another folder")
+                    raise InputError(
+                        f"{out} holds a run with {part}.{name} = {there}, not {value}; choose another folder"
+                    )
         if before.get("set_folder") != description["set_folder"] or before.get("init") != description["init"]:
             raise InputError(f"{out} holds a run on another set or from other weights; choose another folder")
         return
@@ -97,7 +99,11 @@ def _run_fold(
     choosing = {"last": [], "validation": validation, "best-on-test": testing}[settings.folds.select]
     seed = settings.train.seed * 1000 + fold.number
     folder.mkdir(parents=True, exist_ok=True)
-    with told(folder), (folder / "metrics.jsonl").open("w", encoding="utf-8") as log, _board(folder, tensorboard) as board:
+    with (
+        told(folder),
+        (folder / "metrics.jsonl").open("w", encoding="utf-8") as log,
+        _board(folder, tensorboard) as board,
+    ):
 
         def watch(figures: dict[str, Any]) -> None:
             log.write(json.dumps(figures) + "\n")
@@ -140,7 +146,9 @@ class _board:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
-                raise InputError("--tensorboard needs the package tensorboard: pip install 'tfen[tensorboard]'") from None
+                raise InputError(
+                    "--tensorboard needs the package tensorboard: pip install 'tfen[tensorboard]'"
+                ) from None
             self._writer = SummaryWriter(str(folder / "tensorboard"))
 
     def __enter__(self) -> Callable[[dict[str, Any]], None]:
@@ -205,7 +213,9 @@ def run_settings(run: Path) -> dict[str, Any]:
     """Return `config.yaml` of a run."""
     path = run / "config.yaml"
     if not (run / "summary.json").exists() or not path.exists():
-        raise InputError(f"{run} holds no finished run: expected config.yaml and summary.json as `tfen crossval` writes them")
+        raise InputError(
+            f"{run} holds no finished run: expected config.yaml and summary.json as `tfen crossval` writes them"
+        )
     read_json(run / "summary.json", "a run's summary")
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
@@ -237,5 +247,7 @@ def train_on_all(found: PreparedSet, out: Path, settings: Settings, init: str | 
         "validation_subjects": len({sequence.subject for sequence in validation}),
     }
     save_network(out, trained.network, settings, found.expressions, about)
-    checked = "" if measured is None else f", {measured:.3f} right on {about['validation_subjects']} validation subjects"
+    checked = (
+        "" if measured is None else f", {measured:.3f} right on {about['validation_subjects']} validation subjects"
+    )
     return f"{out}: {settings.model.variant} trained on {about['subjects']} subjects, epoch {trained.epoch}{checked}"

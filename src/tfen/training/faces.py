@@ -39,7 +39,7 @@ class FacePretraining:
     history: list[dict[str, Any]]
 
 
-def split_frames(sequences: list[Sequence], settings: Settings, seed: int) -> tuple[list, list]:  # type: ignore[type-arg]
+def split_frames(sequences: list[Sequence], settings: Settings, seed: int) -> tuple[list, list]:
     """Split each face's frames 4:1 at random; a face with fewer than five frames gives all to training.
 
     Returns:
@@ -90,7 +90,7 @@ def pretrain_faces(
     best: tuple[float, dict[str, torch.Tensor]] | None = None
     history = []
 
-    def batch(group: list, rng: np.random.Generator | None) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[type-arg]
+    def batch(group: list, rng: np.random.Generator | None) -> tuple[torch.Tensor, torch.Tensor]:
         frames = np.stack([store.frames(sequence, np.array([k])) for sequence, k in group])
         clips = torch.from_numpy(frames)
         size, normalise = settings.model.image_size, settings.data.normalise
@@ -124,7 +124,11 @@ def pretrain_faces(
                 right += int((scores.argmax(1) == numbers).sum())
                 seen += len(group)
                 progress.advance(len(group))
-            figures: dict[str, Any] = {"epoch": epoch + 1, "loss": total / max(seen, 1), "accuracy": right / max(seen, 1)}
+            figures: dict[str, Any] = {
+                "epoch": epoch + 1,
+                "loss": total / max(seen, 1),
+                "accuracy": right / max(seen, 1),
+            }
             if held_out:
                 network.eval()
                 hits = 0
@@ -134,7 +138,10 @@ def pretrain_faces(
                         hits += int((network(pixels).argmax(1) == numbers).sum())
                 figures["held_out_accuracy"] = hits / len(held_out)
                 if best is None or figures["held_out_accuracy"] >= best[0]:
-                    best = (figures["held_out_accuracy"], {name: value.clone() for name, value in network.state_dict().items()})
+                    best = (
+                        figures["held_out_accuracy"],
+                        {name: value.clone() for name, value in network.state_dict().items()},
+                    )
             history.append(figures)
             progress.note(" ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch"))
     if best is not None:

@@ -1,0 +1,265 @@
+"""The report of a cross-validation: one self-contained HTML page, with PNG, CSV and LaTeX beside it."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tfen.config import settings_from
+from tfen.data.prepared import PreparedSet, open_set, read_image
+from tfen.data.sampling import middle_frames
+from tfen.errors import InputError
+from tfen.evaluation.metrics import Prediction, confusions, recalls
+from tfen.evaluation.published import PUBLISHED, PublishedSet
+from tfen.files import read_json, told, whole_file, write_csv, write_text
+from tfen.labels import ABBREVIATIONS
+from tfen.models.describe import describe
+from tfen.training.crossval import read_predictions, run_settings
+
+BLUE, ORANGE, GREY = "#2a6f97", "#d1603d", "#8a8f98"
+
+
+def write_report(run: Path, out: Path) -> Path:
+    """Write the report of a run into `out` and return the path of its page.
+
+    Raises:
+        InputError: `run` holds no finished run.
+    """
+    config = run_settings(run)
+    figures = read_json(run / "summary.json", "a run's summary")
+    expressions = tuple(figures["expressions"])
+    said = read_predictions(run / "predictions.csv", expressions)
+    counts = confusions(said, expressions)
+    published = PUBLISHED.get(figures["set"])
+    with told(out):
+        out.mkdir(parents=True, exist_ok=True)
+    plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 150})
+    pictures = {"confusion": _save(_confusion(counts, expressions), out / "confusion.png")}
+    folds = [read_json(path, "a fold's result") for path in sorted(run.glob("fold-*/fold.json"))]
+    histories = [_history(path) for path in sorted(run.glob("fold-*/metrics.jsonl"))]
+    pictures["folds"] = _save(_fold_bars(folds, figures), out / "folds.png")
+    pictures["curves"] = _save(_curves(histories), out / "curves.png")
+    examples = _examples(config, figures, said, out)
+    if examples is not None:
+        pictures["examples"] = examples
+    percent = _percent(counts)
+    write_csv(
+        out / "confusion.csv",
+        ("true", *expressions),
+        ({"true": name, **dict(zip(expressions, row))} for name, row in zip(expressions, counts.tolist())),
+    )
+    write_text(out / "confusion.tex", _latex_confusion(percent, expressions))
+    rows = comparison_rows(figures, published)
+    write_text(out / "comparison.tex", _latex_comparison(rows, published))
+    write_csv(out / "comparison.csv", ("method", "descriptor", "uar", "accuracy"), rows)
+    network = describe(settings_from(config["settings"]), len(expressions), max(1, len(folds[0]["train_subjects"])))
+    page = Environment(loader=PackageLoader("tfen.evaluation"), autoescape=select_autoescape(["html", "j2"]))
+    html = page.get_template("report.html.j2").render(
+        figures=figures,
+        config=config,
+        expressions=expressions,
+        short=[ABBREVIATIONS.get(name, name[:2].capitalize()) for name in expressions],
+        percent=percent,
+        counts=counts.tolist(),
+        recall=recalls(counts).tolist(),
+        folds=folds,
+        pictures={name: _inline(path) for name, path in pictures.items()},
+        published=published,
+        rows=rows,
+        network=network,
+        training=" ".join(("tfen", "crossval", str(config["set_folder"]))),
+    )
+    write_text(out / "index.html", html)
+    return out / "index.html"
+
+
+def comparison_rows(figures: dict[str, Any], published: PublishedSet | None) -> list[dict[str, Any]]:
+    """Return the paper's rivals, the paper's TFEN and this run, percent; empty where the set has no published figure."""
+    if published is None:
+        return []
+    rows: list[dict[str, Any]] = []
+    for rival in published.rivals:
+        uar = rival[2] if len(rival) == 4 else ""
+        rows.append({"method": rival[0], "descriptor": rival[1], "uar": uar, "accuracy": rival[-1]})
+    rows.append(
+        {"method": "Teng et al.", "descriptor": "TFEN", "uar": published.uar or "", "accuracy": published.accuracy}
+    )
+    rows.append(
+        {
+            "method": "this run",
+            "descriptor": figures["variant"],
+            "uar": round(100 * figures["uar"], 2),
+            "accuracy": round(100 * figures["accuracy"], 2),
+        }
+    )
+    return rows
+
+
+def _percent(counts: np.ndarray) -> list[list[float]]:
+    totals = np.maximum(counts.sum(1, keepdims=True), 1)
+    return (100 * counts / totals).round(2).tolist()
+
+
+def _history(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not a training's log: {error}") from None
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", bbox_inches="tight", facecolor="white", metadata={"Software": None})
+    with whole_file(path.with_suffix(".pdf")) as part:
+        figure.savefig(
+            part, format="pdf", bbox_inches="tight", metadata={"CreationDate": None, "Creator": None, "Producer": None}
+        )
+    plt.close(figure)
+    return path
+
+
+def _confusion(counts: np.ndarray, expressions: tuple[str, ...]) -> Figure:
+    percent = np.array(_percent(counts))
+    size = 0.62 * len(expressions) + 1.4
+    figure, axes = plt.subplots(figsize=(size, size))
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    for i, row in enumerate(percent):
+        for j, value in enumerate(row):
+            axes.text(
+                j,
+                i,
+                f"{value:.1f}" if value else "0",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if value > 55 else "#333",
+            )
+    axes.set_xticks(range(len(expressions)), expressions, rotation=40, ha="right")
+    axes.set_yticks(range(len(expressions)), expressions)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title("Confusion matrix, % of each true expression", fontsize=9)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    return figure
+
+
+def _fold_bars(folds: list[dict[str, Any]], figures: dict[str, Any]) -> Figure:
+    figure, axes = plt.subplots(figsize=(5.2, 2.4))
+    axes.bar([fold["fold"] for fold in folds], [100 * fold["accuracy"] for fold in folds], color=BLUE, width=0.65)
+    axes.axhline(100 * figures["accuracy"], color=ORANGE, lw=1.2, label=f"pooled {100 * figures['accuracy']:.1f} %")
+    axes.axhline(100 / len(figures["expressions"]), color=GREY, lw=1, ls=":", label="chance")
+    axes.set(xlabel="fold", ylabel="accuracy, %", ylim=(0, 105), xticks=[fold["fold"] for fold in folds])
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    return figure
+
+
+def _curves(histories: list[list[dict[str, Any]]]) -> Figure:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 2.7), layout="constrained")
+
+    def draw(axes: Axes, key: str, label: str, colour: str, scale: float = 1) -> None:
+        lines = [
+            ([row["epoch"] for row in history if key in row], [scale * row[key] for row in history if key in row])
+            for history in histories
+        ]
+        lines = [line for line in lines if line[0]]
+        for epochs, values in lines:
+            axes.plot(epochs, values, color=colour, alpha=0.28, lw=0.8)
+        if lines:
+            grid = np.arange(1, max(max(epochs) for epochs, _ in lines) + 1)
+            mean = np.mean([np.interp(grid, epochs, values) for epochs, values in lines], 0)
+            axes.plot(grid, mean, color=colour, lw=1.8, label=label)
+
+    draw(left, "expression_loss", "expression (E, D, T)", BLUE)
+    draw(left, "face_loss", "faces (A)", ORANGE)
+    draw(right, "expression_accuracy", "expression, training", BLUE, 100)
+    draw(right, "validation_accuracy", "expression, validation", "#5aa469", 100)
+    draw(right, "face_accuracy", "faces, adversary", ORANGE, 100)
+    left.set(xlabel="epoch", ylabel="loss")
+    right.set(xlabel="epoch", ylabel="accuracy, %", ylim=(0, 102))
+    for axes in (left, right):
+        axes.legend(frameon=False, fontsize=8)
+    left.set_title("Losses of both players (thin: single folds)", fontsize=9)
+    right.set_title("Accuracies of both players", fontsize=9)
+    return figure
+
+
+def _examples(config: dict[str, Any], figures: dict[str, Any], said: list[Prediction], out: Path) -> Path | None:
+    """Draw sequences that were recognised and sequences that were not; None where the set is gone."""
+    try:
+        found = open_set(Path(config["set_folder"]), tuple(config["settings"]["folds"]["exclude"]))
+        right = _spread([one for one in said if one.true == one.predicted], 6)
+        wrong = _spread([one for one in said if one.true != one.predicted], 6)
+        rows = [(one, _strip(found, one)) for one in (*right, *wrong)]
+    except InputError:
+        return None
+    if not rows:
+        return None
+    height = max(len(right), len(wrong))
+    figure, grid = plt.subplots(height, 2, figsize=(8.8, 1.05 * height + 0.3), squeeze=False, layout="constrained")
+    for axes in grid.flat:
+        axes.axis("off")
+    for k, (one, strip) in enumerate(rows):
+        column, row = (0, k) if k < len(right) else (1, k - len(right))
+        axes = grid[row][column]
+        axes.imshow(strip)
+        sure = 100 * max(one.probabilities)
+        colour = "#2f7d4f" if column == 0 else ORANGE
+        axes.set_title(
+            f"{one.subject}: {one.true} → {one.predicted} ({sure:.0f} %)", fontsize=8, color=colour, loc="left"
+        )
+    return _save(figure, out / "examples.png")
+
+
+def _spread(said: list[Prediction], count: int) -> list[Prediction]:
+    """Choose examples of different expressions and subjects, always the same ones."""
+    ordered = sorted(said, key=lambda one: (one.sequence,))
+    chosen: list[Prediction] = []
+    for k, one in enumerate(ordered):
+        new_expression = all(one.true != other.true for other in chosen)
+        new_subject = all(one.subject != other.subject for other in chosen)
+        if (new_expression and new_subject) or len(ordered) - k <= count - len(chosen):
+            chosen.append(one)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _strip(found: PreparedSet, one: Prediction) -> np.ndarray:
+    sequence = next((s for s in found.sequences if s.name == one.sequence), None)
+    if sequence is None:
+        raise InputError(f"{found.folder} has no sequence {one.sequence}")
+    files = found.frame_files(sequence)
+    frames = [
+        cv2.resize(read_image(files[k]), (96, 96), interpolation=cv2.INTER_AREA) for k in middle_frames(len(files), 5)
+    ]
+    return np.concatenate(frames, 1)
+
+
+def _inline(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _latex_confusion(percent: list[list[float]], expressions: tuple[str, ...]) -> str:
+    short = [ABBREVIATIONS.get(name, name) for name in expressions]
+    lines = [r"\begin{tabular}{l" + "r" * len(short) + "}", r"\hline", " & " + " & ".join(short) + r" \\", r"\hline"]
+    lines += [name + " & " + " & ".join(f"{value:g}" for value in row) + r" \\" for name, row in zip(short, percent)]
+    return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])
+
+
+def _latex_comparison(rows: list[dict[str, Any]], published: PublishedSet | None) -> str:
+    if published is None:
+        return "% The paper has no figure for this set.\n"
+    lines = [r"\begin{tabular}{llr}", r"\hline", r"Method & Descriptor & Accuracy \\", r"\hline"]
+    lines += [f"{row['method']} & {row['descriptor']} & {row['accuracy']:.2f}\\% \\\\" for row in rows]
+    return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])

@@ -1,0 +1,77 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+torch.set_num_threads(1)
+
+SMALL = (
+    "--model.width 8 --model.image-size 32 --model.frames 3 --train.epochs 2 --train.batch-size 4 "
+    "--face.epochs 1 --face.batch-size 8 --train.device cpu"
+).split()
+
+
+def write_tiny_set(
+    folder: Path,
+    subjects: int = 4,
+    expressions: tuple[str, ...] = ("anger", "happiness", "surprise"),
+    frames: int = 4,
+    size: int = 35,
+) -> Path:
+    """A prepared set laid by hand: a bright bar, whose place tells the expression, on each subject's own grey."""
+    rows = []
+    for s in range(subjects):
+        for e, expression in enumerate(expressions):
+            name = f"p{s + 1}-{expression}"
+            place = folder / "frames" / name
+            place.mkdir(parents=True)
+            for k in range(frames):
+                image = np.full((size, size, 3), 40 + 25 * s, np.uint8)
+                image[4 + 9 * e : 10 + 9 * e, 4 : 8 + 6 * k] = 230
+                cv2.imwrite(str(place / f"{k + 1:02d}.png"), image)
+            rows.append([name, f"p{s + 1}", expression, frames, "by hand"])
+    with (folder / "sequences.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["sequence", "subject", "expression", "frames", "source"], *rows])
+    return folder
+
+
+@pytest.fixture
+def tiny_set(tmp_path: Path) -> Path:
+    return write_tiny_set(tmp_path / "tiny")
+
+
+def tfen(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    command = [sys.executable, "-m", "tfen.cli", *(str(argument) for argument in arguments)]
+    environment = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
+
+
+def refuses(*arguments: object, code: int = 2, says: str = "") -> str:
+    """Run the command and check that it ends with one clear sentence; returns the sentence."""
+    done = tfen(*arguments)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("tfen: "), done.stderr
+    assert says in lines[-1]
+    return lines[-1]
+
+
+@pytest.fixture(scope="session")
+def synthetic_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two synthetic subjects, made once for all test processes."""
+    shared = tmp_path_factory.getbasetemp().parent / "synthetic"
+    with FileLock(str(shared) + ".lock"):
+        if not (shared / "prepared.json").exists():
+            done = tfen("synth", shared, "--subjects", 2, "--frames", 3, "--size", 48, "--seed", 3, "--jobs", 1)
+            assert done.returncode == 0, done.stderr
+    return shared

@@ -1,0 +1,157 @@
+"""One clear sentence each, the right exit code, nothing half-written."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, refuses, tfen, write_tiny_set
+
+RUN = [*SMALL, "--folds.count", "2"]
+
+
+def test_a_missing_folder() -> None:
+    refuses("crossval", "/no/such/set", "/no/such/run", *RUN, says="/no/such/set does not exist")
+
+
+def test_a_folder_that_is_no_set(tmp_path: Path) -> None:
+    refuses("crossval", tmp_path, tmp_path / "run", *RUN, says="no prepared set")
+
+
+def test_fewer_subjects_than_folds(tiny_set: Path, tmp_path: Path) -> None:
+    sentence = refuses("crossval", tiny_set, tmp_path / "run", *SMALL, "--folds.count", "10")
+    assert "4 subjects, fewer than the 10 folds" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_subject_only(tmp_path: Path) -> None:
+    one = write_tiny_set(tmp_path / "set", subjects=1)
+    refuses("crossval", one, tmp_path / "run", *RUN, says="1 subject, fewer than the 2 folds")
+
+
+def test_one_expression_only(tmp_path: Path) -> None:
+    one = write_tiny_set(tmp_path / "set", expressions=("anger",))
+    refuses("crossval", one, tmp_path / "run", *RUN, says="at least two")
+
+
+def test_an_unreadable_image(tiny_set: Path, tmp_path: Path) -> None:
+    broken = tiny_set / "frames/p1-anger/02.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    sentence = refuses("crossval", tiny_set, tmp_path / "run", *RUN)
+    assert str(broken) in sentence
+    assert not list((tmp_path / "run").glob("fold-*/fold.json"))
+
+
+def test_a_sequence_with_missing_frames(tiny_set: Path, tmp_path: Path) -> None:
+    (tiny_set / "frames/p1-anger/02.png").unlink()
+    refuses("crossval", tiny_set, tmp_path / "run", *RUN, says="holds 3 frames but sequences.csv says 4")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("sequence,subject", "sequence,who", "no column subject"),
+        ("p1-anger,p1,anger,4", "p1-anger,p1,anger,four", "row 2: frames is 'four'"),
+        ("p1-anger,p1,anger,4", "../p1-anger,p1,anger,4", "is not a place inside frames/"),
+        ("p1-happiness,", "p1-anger,", "names the sequence p1-anger twice"),
+    ],
+)
+def test_a_damaged_table(tiny_set: Path, tmp_path: Path, old: str, new: str, says: str) -> None:
+    table = tiny_set / "sequences.csv"
+    table.write_text(table.read_text().replace(old, new))
+    refuses("crossval", tiny_set, tmp_path / "run", *RUN, says=says)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--model.width", "7"], "model.width is 7"),
+        (["--train.lr", "-1"], "train.lr is -1"),
+        (["--train.epochs", "0"], "train.epochs is 0"),
+        (["--variant", "tfem"], "tfem"),
+        (["--preset", "paper-fer"], "choose from"),
+        (["--settings", "/no/file.yaml"], "/no/file.yaml does not exist"),
+        (["--train.epoch", "5"], "--train.epoch"),
+        (["--init", "/no/weights"], "holds no weights"),
+    ],
+)
+def test_bad_settings(tiny_set: Path, tmp_path: Path, flags: list[str], says: str) -> None:
+    keep = {flag for flag in flags if flag.startswith("--")}
+    pairs = [RUN[k : k + 2] for k in range(0, len(RUN), 2)]
+    run = [item for pair in pairs if pair[0] not in keep for item in pair]
+    refuses("crossval", tiny_set, tmp_path / "run", *run, *flags, says=says)
+
+
+def test_an_output_that_holds_something_else(tiny_set: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("keep me")
+    refuses("crossval", tiny_set, tmp_path / "mine", *RUN, says="holds no run")
+    refuses("synth", tmp_path / "mine", "--subjects", 1, says="holds no synthetic set")
+    assert (tmp_path / "mine/notes.txt").read_text() == "keep me"
+
+
+def test_a_report_of_nothing(tmp_path: Path) -> None:
+    refuses("report", tmp_path, says="holds no finished run")
+
+
+def test_missing_imagenet_weights_say_what_to_do(tiny_set: Path, tmp_path: Path) -> None:
+    sentence = refuses(
+        "crossval", tiny_set, tmp_path / "run", *RUN, "--model.expression-weights", "imagenet", code=1
+    )
+    assert "download model.safetensors of timm/legacy_seresnet18.in1k" in sentence
+
+
+def interrupted(command: list[str], when: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfen.cli", *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if when.exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    time.sleep(0.3)
+    process.send_signal(number)
+    out, error = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, out, error)
+
+
+def test_ctrl_c_says_so_and_the_same_command_goes_on(tiny_set: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    flags = [item for k, item in enumerate(RUN) if item != "--train.epochs" and RUN[k - 1] != "--train.epochs"]
+    done = interrupted(
+        ["crossval", str(tiny_set), str(run), *flags, "--train.epochs", "100000"],
+        run / "fold-00/metrics.jsonl",
+        signal.SIGINT,
+    )
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "stopped" in done.stderr
+    assert not (run / "fold-00/fold.json").exists()
+    assert not (run / "summary.json").exists()
+    assert not list(run.rglob("*.safetensors"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs a small file system of its own")
+def test_a_full_disk(tiny_set: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True).returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        sentence = refuses("crossval", tiny_set, small / "run", *RUN, code=1)
+        assert "disk is full" in sentence
+        assert not list(small.rglob("*.safetensors"))
+        assert not list(small.rglob(".*"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_help_shows_an_example() -> None:
+    for command in ([], ["synth"], ["crossval"], ["report"], ["info"], ["train"], ["prepare", "folder"]):
+        done = tfen(*command, "--help")
+        assert done.returncode == 0
+        assert "Example: tfen" in done.stdout

@@ -1,0 +1,137 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_tiny_set
+
+from tfen.config import DataSettings
+from tfen.data.clips import Clips, FrameStore, face_labels
+from tfen.data.folds import make_folds, subject_folds
+from tfen.data.prepared import natural, open_set
+from tfen.data.sampling import middle_frames, random_frames
+from tfen.data.transforms import centre_crop, crop_and_flip, normalised, stored_size, strong
+from tfen.errors import InputError
+
+
+def test_middle_frames_of_seven_segments() -> None:
+    assert middle_frames(21, 7).tolist() == [1, 4, 7, 10, 13, 16, 19]
+    assert middle_frames(7, 7).tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert middle_frames(70, 7).tolist() == [5, 15, 25, 35, 45, 55, 65]
+
+
+@pytest.mark.parametrize(
+    ("count", "frames"),
+    [
+        (1, [0, 0, 0, 0, 0, 0, 0]),
+        (2, [0, 0, 0, 1, 1, 1, 1]),
+        (3, [0, 0, 1, 1, 1, 2, 2]),
+        (4, [0, 0, 1, 2, 2, 3, 3]),
+        (5, [0, 1, 1, 2, 3, 3, 4]),
+        (6, [0, 1, 2, 3, 3, 4, 5]),
+    ],
+)
+def test_short_sequences_repeat_their_frames_evenly(count: int, frames: list[int]) -> None:
+    assert middle_frames(count, 7).tolist() == frames
+
+
+@pytest.mark.parametrize("count", [1, 3, 6, 7, 8, 13, 21, 100])
+def test_random_frames_take_one_of_each_segment(count: int) -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.stack([random_frames(count, 7, rng) for _ in range(400)])
+    for k in range(7):
+        low, high = k * count / 7, (k + 1) * count / 7
+        allowed = set(range(int(np.floor(low)), int(np.ceil(high))))
+        assert set(drawn[:, k].tolist()) == allowed
+    assert (np.diff(drawn, axis=1) >= 0).all()
+
+
+def test_one_crop_and_one_flip_for_all_frames_of_a_clip() -> None:
+    ramp = torch.arange(12, dtype=torch.uint8)
+    frame = (ramp[:, None] * 12 + ramp[None])[..., None].expand(12, 12, 3)
+    clips = torch.stack([torch.stack([frame] * 4)] * 40)
+    out = crop_and_flip(clips, 8, np.random.default_rng(0))
+    assert out.shape == (40, 4, 8, 8, 3)
+    assert all(torch.equal(clip[0], clip[k]) for clip in out for k in range(4))
+    corners = {(int(clip[0, 0].min(0).values[0]), bool(clip[0, 0, 0, 0] > clip[0, 0, -1, 0])) for clip in out}
+    assert len(corners) > 15
+    assert {flipped for _, flipped in corners} == {True, False}
+
+
+def test_testing_takes_the_centre() -> None:
+    clips = torch.arange(10, dtype=torch.uint8).view(1, 1, 1, 10, 1).expand(1, 1, 10, 10, 3)
+    assert centre_crop(clips, 6)[0, 0, 0, :, 0].tolist() == [2, 3, 4, 5, 6, 7]
+    assert stored_size(224) == 244
+
+
+def test_clip_normalisation_has_zero_mean_and_unit_deviation_and_strong_keeps_its_shape() -> None:
+    clips = torch.rand(2, 3, 3, 16, 16) * 0.5 + 0.2
+    out = normalised(clips, "clip")
+    np.testing.assert_allclose(out.mean((1, 2, 3, 4)), 0, atol=1e-5)
+    x = clips[0].numpy()
+    np.testing.assert_allclose(out[0], (x - x.mean()) / (x.std(ddof=1) + 0.02), atol=1e-5)
+    bytes_ = (torch.rand(3, 2, 20, 20, 3) * 255).byte()
+    first = strong(bytes_, 16, np.random.default_rng(2), "clip")
+    assert first.shape == (3, 2, 3, 16, 16)
+    assert torch.isfinite(first).all()
+    assert torch.equal(first, strong(bytes_, 16, np.random.default_rng(2), "clip"))
+
+
+def test_ids_ascend_by_their_numbers() -> None:
+    assert sorted(["S10", "S9", "S100", "S2"], key=natural) == ["S2", "S9", "S10", "S100"]
+    assert sorted(["b", "a2", "a10", "10", "9"], key=natural) == ["9", "10", "a2", "a10", "b"]
+
+
+def test_folds_are_neighbours_by_id_and_disjoint() -> None:
+    subjects = tuple(f"S{k:03d}" for k in range(118))
+    groups = subject_folds(subjects, 10)
+    assert [len(group) for group in groups] == [12] * 8 + [11] * 2
+    assert sorted(subject for group in groups for subject in group) == sorted(subjects)
+    assert groups[0] == set(subjects[:12])
+
+
+def test_validation_subjects_come_from_the_training_subjects(tmp_path: Path) -> None:
+    found = open_set(write_tiny_set(tmp_path / "set", subjects=9))
+    folds = make_folds(found, 3, 0.3, seed=0)
+    for fold in folds:
+        assert len(fold.validation) == 2
+        assert not fold.test & (fold.train | fold.validation)
+        assert not fold.train & fold.validation
+        assert fold.train | fold.validation | fold.test == set(found.subjects)
+
+
+def test_too_few_subjects_are_refused() -> None:
+    with pytest.raises(InputError, match="2 subjects, fewer than the 10 folds"):
+        subject_folds(("a", "b"), 10)
+
+
+def test_batches_are_the_same_for_the_same_seed_and_others_for_another_epoch(tiny_set: Path) -> None:
+    found = open_set(tiny_set)
+    data = DataSettings()
+
+    def digest(epoch: int, seed: int, cache_gb: float = 1) -> str:
+        store = FrameStore(found, 32, DataSettings(cache_gb=cache_gb))
+        clips = Clips(store, list(found.sequences), 3, 32, face_labels(list(found.sequences), data))
+        total = hashlib.sha256()
+        for batch in clips.training(epoch, 5, seed):
+            total.update(batch.clips.numpy().tobytes() + batch.expressions.numpy().tobytes())
+        return total.hexdigest()
+
+    assert digest(1, 0) == digest(1, 0) == digest(1, 0, cache_gb=0)
+    assert len({digest(1, 0), digest(2, 0), digest(1, 1)}) == 3
+
+
+def test_testing_goes_through_all_sequences_in_order(tiny_set: Path) -> None:
+    found = open_set(tiny_set)
+    clips = Clips(FrameStore(found, 32, DataSettings()), list(found.sequences), 3, 32)
+    names = [sequence.name for batch in clips.testing(5) for sequence in batch.sequences]
+    assert names == [sequence.name for sequence in found.sequences]
+
+
+def test_greyscale_leaves_no_colour(tiny_set: Path) -> None:
+    found = open_set(tiny_set)
+    store = FrameStore(found, 32, DataSettings(grey=True))
+    frame = store.frames(found.sequences[0], np.array([0]))[0]
+    assert (frame[..., 0] == frame[..., 1]).all()
+    assert (frame[..., 1] == frame[..., 2]).all()

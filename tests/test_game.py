@@ -1,0 +1,117 @@
+"""Algorithm 1: who changes when."""
+
+import numpy as np
+import pytest
+import torch
+
+from tfen.config import TrainSettings
+from tfen.data.clips import Batch
+from tfen.data.prepared import Sequence
+from tfen.models.tfen import PARTS, TFEN
+from tfen.training.adversarial import Game, is_adversary_turn
+
+
+def batch(frames: int = 3) -> Batch:
+    torch.manual_seed(1)
+    clips = torch.randn(6, frames, 3, 32, 32)
+    labels, faces = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0, 0, 1, 1, 2, 2])
+    return Batch(clips, labels, faces, tuple(Sequence(str(k), "s", "anger", 3) for k in range(6)))
+
+
+def changed(network: TFEN, before: dict[str, torch.Tensor]) -> set[str]:
+    """Letters of the parts of which any tensor, BatchNorm statistics included, is another than before."""
+    letters = {name: letter for letter, name in PARTS.items()}
+    now = network.state_dict()
+    return {letters[name.split(".")[0]] for name, value in now.items() if not torch.equal(value, before[name])}
+
+
+def snapshot(network: TFEN) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("norm", ["squared", "absolute"])
+@pytest.mark.parametrize("variant", ["tfen", "without-decoupler", "without-3d"])
+def test_step_1_changes_the_adversary_alone(variant: str, norm: str) -> None:
+    network = TFEN(3, 3, 8, variant).train()  # type: ignore[arg-type]
+    game = Game(network, TrainSettings(norm=norm))  # type: ignore[arg-type]
+    before = snapshot(network)
+    game.adversary_step(batch())
+    assert changed(network, before) == {"A"}
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("variant", ["tfen", "without-decoupler", "without-3d", "without-adversarial"])
+def test_step_2_changes_expression_extractor_decoupler_and_temporal_network_alone(variant: str, optimiser: str) -> None:
+    network = TFEN(3, 3, 8, variant).train()  # type: ignore[arg-type]
+    game = Game(network, TrainSettings(optimiser=optimiser))  # type: ignore[arg-type]
+    before = snapshot(network)
+    game.network_step(batch())
+    assert changed(network, before) == {"E", "D", "T"}
+
+
+def test_step_2_changes_every_weight_of_its_players() -> None:
+    network = TFEN(3, 3, 16).train()
+    before = snapshot(network)
+    game = Game(network, TrainSettings())
+    for _ in range(2):
+        game.network_step(batch())
+    ours = ("expression_extractor.", "decoupler.", "temporal.")
+    same = [name for name, value in network.state_dict().items() if torch.equal(value, before[name])]
+    assert not [name for name in same if name.startswith(ours)]
+
+
+def test_the_face_extractor_never_changes_over_many_steps_of_both_players() -> None:
+    network = TFEN(3, 3, 8).train()
+    game = Game(network, TrainSettings(lr=0.1))
+    before = snapshot(network)
+    for _ in range(3):
+        game.adversary_step(batch())
+        game.network_step(batch())
+    assert changed(network, before) == {"E", "D", "A", "T"}
+
+
+def test_step_2_reports_the_losses_of_equations_3_4_and_6() -> None:
+    network = TFEN(3, 3, 8, dropout=0.0)
+    game = Game(network, TrainSettings(alpha=2.5))
+    given = batch()
+    network.train()
+    assert network.adversary is not None
+    network.adversary.eval()
+    with torch.no_grad():
+        typical = network.clip_features(given.clips)
+        scores = network.temporal(typical).softmax(1).numpy()
+        faces = network.adversary(typical.flatten(0, 1)).softmax(1).numpy().reshape(6, 3, 3).mean(1)
+    expression = -np.log(scores[np.arange(6), given.expressions.numpy()]).mean()
+    confusion = ((1 / 3 - faces) ** 2).sum(1).mean()
+    figures = game.network_step(given)
+    assert figures["expression_loss"] == pytest.approx(expression, rel=1e-4)
+    assert figures["confusion_loss"] == pytest.approx(confusion, rel=1e-4)
+    assert figures["loss"] == pytest.approx(2.5 * expression + confusion, rel=1e-4)
+
+
+def test_the_adversary_learns_to_recognise_faces_when_the_others_rest() -> None:
+    network = TFEN(3, 3, 8)
+    game = Game(network, TrainSettings(lr=0.05))
+    losses = [game.adversary_step(batch())["face_loss"] for _ in range(12)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_three_readings_of_the_three_steps() -> None:
+    def turns(reading: str) -> str:
+        plan = TrainSettings(turns=reading)  # type: ignore[arg-type]
+        steps = [(epoch * 2 + k + 1, epoch + 1) for epoch in range(6) for k in range(2)]
+        return "".join("A" if is_adversary_turn(iteration, epoch, plan) else "-" for iteration, epoch in steps)
+
+    assert turns("iterations") == "--A--A--A--A"
+    assert turns("epochs") == "----AA----AA"
+    assert turns("three-of-adversary") == "AAA-AAA-AAA-"
+
+
+def test_the_learning_rate_falls_as_the_paper_says() -> None:
+    game = Game(TFEN(3, 3, 8), TrainSettings())
+
+    def rate(epoch: float) -> float:
+        game.set_share_done(epoch)
+        return game.network_optimiser.param_groups[0]["lr"]
+
+    assert [rate(epoch) for epoch in (0, 99, 100, 200, 299)] == pytest.approx([0.01, 0.01, 0.001, 1e-4, 1e-4])
