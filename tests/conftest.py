@@ -13,10 +13,24 @@ from filelock import FileLock
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)
 
-SMALL = (
-    "--model.width 8 --model.image-size 32 --model.frames 3 --train.epochs 2 --train.batch-size 4 "
-    "--face.epochs 1 --face.batch-size 8 --train.device cpu"
-).split()
+SMALL = [
+    "--model.width",
+    "8",
+    "--model.image-size",
+    "32",
+    "--model.frames",
+    "3",
+    "--train.epochs",
+    "3",
+    "--train.batch-size",
+    "4",
+    "--face.epochs",
+    "1",
+    "--face.batch-size",
+    "8",
+    "--train.device",
+    "cpu",
+]
 
 
 def write_tiny_set(

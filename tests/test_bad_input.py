@@ -99,9 +99,7 @@ def test_a_report_of_nothing(tmp_path: Path) -> None:
 
 
 def test_missing_imagenet_weights_say_what_to_do(tiny_set: Path, tmp_path: Path) -> None:
-    sentence = refuses(
-        "crossval", tiny_set, tmp_path / "run", *RUN, "--model.expression-weights", "imagenet", code=1
-    )
+    sentence = refuses("crossval", tiny_set, tmp_path / "run", *RUN, "--model.expression-weights", "imagenet", code=1)
     assert "download model.safetensors of timm/legacy_seresnet18.in1k" in sentence
 
 

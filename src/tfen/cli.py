@@ -29,6 +29,7 @@ from tfen.progress import say
 app = App(
     name="tfen",
     version=__version__,
+    suppress_keyboard_interrupt=False,
     help="Video-based facial expression recognition that separates a person's identity from the expression.",
     help_epilogue="Example: tfen synth faces && tfen crossval faces run --preset synth && tfen report run",
 )

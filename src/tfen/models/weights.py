@@ -1,5 +1,6 @@
 """Weights in and out: safetensors with a `config.json`; foreign .pth files without running any code in them."""
 
+import errno
 import pickle
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,11 @@ def save_network(
 
 def save_weights(path: Path, weights: Weights) -> None:
     with whole_file(path) as part:
-        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part)
+        try:
+            save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part)
+        except SafetensorError as error:  # it hides the system's error number in its text
+            number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
+            raise OSError(number, str(error)) from None
 
 
 class Loaded:

@@ -57,6 +57,8 @@ class SynthSettings:
             if name not in EXPRESSIONS:
                 raise InputError(f"expression {name!r} is unknown; choose from {', '.join(EXPRESSIONS)}")
 
+        if self.assets is not None and not Path(self.assets).is_dir():
+            raise InputError(f"{self.assets} does not exist; --assets wants the folder of MakeHuman's assets")
         self.__dict__["expressions"] = tuple(name for name in EXPRESSIONS if name in self.expressions)
 
     def record(self) -> dict[str, Any]:
