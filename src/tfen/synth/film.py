@@ -8,6 +8,7 @@ import numpy as np
 
 from tfen.faces.box import face_box
 from tfen.synth import skin as skins
+from tfen.synth.assets import dress
 from tfen.synth.expressions import action_units, actions_over_time
 from tfen.synth.head import BODY, EYE, MOUTH, SKIN, Head
 from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
@@ -92,11 +93,12 @@ class Performer:
         self.subject = subject
         rng = np.random.default_rng([*seed, 1])
         self.shape = head.shape(subject.phenotype, subject.changes)
-        dressed = None
+        dressed = dress(assets, head, self.shape, subject, rng) if assets else None
         traits = subject.skin if dressed is None else dressed.traits
         self.skin = skins.paint(traits, rng)
-        if dressed is not None and dressed.skin is not None:
-            self.skin = dressed.skin(self.skin)
+        tone = skins.skin_tone(subject.skin.darkness, subject.skin.warmth)
+        if dressed is not None:
+            self.skin, tone = dressed.skin(self.skin), dressed.tone
         self.points = self.shape.neutral.copy()
         if dressed is None and subject.hair_volume > 0:
             self._raise_hair(rng)
@@ -114,7 +116,6 @@ class Performer:
                 *self.parts,
                 glasses(head, self.shape, np.array(subject.glasses_colour), width, height, square, radius),
             ]
-        tone = skins.skin_tone(subject.skin.darkness, subject.skin.warmth)
         cloth = rng.uniform(0.02, 0.6) * rng.uniform(0.6, 1.0, 3)
         bare = head.faces[head.materials == BODY]
         low = self.shape.neutral[head.landmarks[8]][2] - rng.uniform(0.06, 0.11)
@@ -137,18 +138,18 @@ class Performer:
         corners[head.materials == EYE] = eye_corners[head.faces[head.materials == EYE]]
         faces, tint, opaque = [head.faces], [np.ones(3)] * 5, [np.ones(len(head.faces), bool)]
         all_corners, materials, count = [corners], [material], len(self.points)
+        still = self.shape.neutral[None]
         for part in self.parts:
             faces.append(part.faces + count)
             all_corners.append(part.corners)
             materials.append(np.full(len(part.faces), len(images)))
             opaque.append(np.full(len(part.faces), part.opaque))
-            count += int(part.faces.max()) + 1
+            count += part.place(still, Jaw(np.zeros(1), np.zeros((1, 3)))).shape[1]
             images.append(part.image)
             tint.append(part.tint)
             gloss.append(part.gloss)
-        still = self._vertices(np.zeros((1, len(head.actions)), np.float32))[0]
         self.scene = Scene(
-            still,
+            self._vertices(np.zeros((1, len(head.actions)), np.float32))[0],
             np.concatenate(faces),
             np.concatenate(all_corners),
             np.concatenate(materials),
