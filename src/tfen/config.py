@@ -55,7 +55,7 @@ class DataSettings:
     grey: bool = False
     """Take all colour away (CK+ in the paper)."""
     augment: Augment = "paper"
-    """paper: random crop and flip. strong: light, blur, geometry, noise and cut-outs too, for real-world transfer."""
+    """paper: random crop and flip. strong: light, blur, geometry, noise, cut-outs, backwards and stills too, for real-world transfer."""
     normalise: Normalise = "imagenet"
     """imagenet: fixed mean and deviation. clip: zero mean and unit deviation in each clip."""
     face_label: Literal["subject", "sequence"] = "subject"
@@ -202,12 +202,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
     # Weights for faces of strangers: everything synthetic data can vary is varied, colour plays no part.
     "release": {
-        "model": {"width": 24, "image_size": 64},
+        "model": {"width": 24, "image_size": 64, "frames": 4},
         "data": {"normalise": "clip", "augment": "strong", "grey": True},
-        "face": {"epochs": 4, "lr": 0.02},
+        "face": {"epochs": 2, "lr": 0.02},
         "train": {
-            "epochs": 30,
+            "epochs": 24,
             "batch_size": 24,
+            "precision": "bf16",
             "optimiser": "adamw",
             "lr": 0.003,
             "weight_decay": 0.05,

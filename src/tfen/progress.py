@@ -1,6 +1,7 @@
 """One progress display for everything that takes long: done, speed, time left."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,21 +28,43 @@ class _Speed(ProgressColumn):
 
 
 class Meter:
-    """A running task: `advance` as work gets done, `note` for a figure worth seeing."""
+    """A running task: `advance` as work gets done, `note` for a figure worth seeing.
 
-    def __init__(self, progress: Progress, task: int) -> None:
-        self._progress, self._task = progress, task
+    On a terminal it is a bar; elsewhere (a log file) a line now and then.
+    """
+
+    EVERY = 30.0
+    """Seconds between lines in a log."""
+
+    def __init__(self, progress: Progress, what: str, total: int, unit: str, done: int) -> None:
+        self._progress, self._what, self._unit, self._first = progress, what, unit, done
+        self._task = progress.add_task(what, total=total, completed=done, unit=unit, note="")
+        self._start = self._last = time.monotonic()
 
     def advance(self, count: float = 1) -> None:
-        self._progress.advance(self._task, count)  # type: ignore[arg-type]
+        self._progress.advance(self._task, count)
+        self._log()
 
     def note(self, text: str) -> None:
-        self._progress.update(self._task, note=text)  # type: ignore[arg-type]
+        self._progress.update(self._task, note=text)
+        self._log()
+
+    def _log(self) -> None:
+        now = time.monotonic()
+        if not self._progress.disable or now - self._last < self.EVERY:
+            return
+        self._last = now
+        task = self._progress.tasks[self._task]
+        speed = (task.completed - self._first) / (now - self._start)
+        left = "" if speed == 0 else f", {((task.total or 0) - task.completed) / speed / 60:.1f} min left"
+        note = task.fields["note"]
+        done = f"{task.completed:.0f}/{task.total:.0f} {self._unit}, {speed:.1f} {self._unit}/s"
+        say(f"{self._what}: {done}{left}{'; ' + note if note else ''}")
 
 
 @contextmanager
 def meter(what: str, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
-    """Show progress of `what` on the error stream; quiet where that is no terminal."""
+    """Show progress of `what` on the error stream: a bar on a terminal, else a line every half minute."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -51,8 +74,7 @@ def meter(what: str, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(what, total=total, completed=done, unit=unit, note="")
-        yield Meter(progress, task)
+        yield Meter(progress, what, total, unit, done)
 
 
 def say(text: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tfen.config import DataSettings
 from tfen.data.prepared import PreparedSet, Sequence, read_image
-from tfen.data.sampling import middle_frames, random_frames
+from tfen.data.sampling import middle_frames, played_differently, random_frames
 from tfen.data.transforms import centre_crop, crop_and_flip, fit_frame, stored_size, strong, to_network
 
 
@@ -112,6 +112,8 @@ class Clips:
                 numbers = middle_frames(sequence.frames, self.frames)
             else:
                 numbers = random_frames(sequence.frames, self.frames, rng)
+                if data.augment == "strong":
+                    numbers = played_differently(numbers, sequence.frames, rng)
             frames.append(self.store.frames(sequence, numbers))
         clips = torch.from_numpy(np.stack(frames))
         if rng is None:

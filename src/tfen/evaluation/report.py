@@ -159,8 +159,10 @@ def _fold_bars(folds: list[dict[str, Any]], figures: dict[str, Any]) -> Figure:
     axes.bar([fold["fold"] for fold in folds], [100 * fold["accuracy"] for fold in folds], color=BLUE, width=0.65)
     axes.axhline(100 * figures["accuracy"], color=ORANGE, lw=1.2, label=f"pooled {100 * figures['accuracy']:.1f} %")
     axes.axhline(100 / len(figures["expressions"]), color=GREY, lw=1, ls=":", label="chance")
-    axes.set(xlabel="fold", ylabel="accuracy, %", ylim=(0, 105), xticks=[fold["fold"] for fold in folds])
-    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    last = max(9, max(fold["fold"] for fold in folds))
+    axes.set(xlabel="fold", ylabel="accuracy, %", ylim=(0, 105), xlim=(-0.6, last + 0.6))
+    axes.set_xticks([fold["fold"] for fold in folds])
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8)
     return figure
 
 

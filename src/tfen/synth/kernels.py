@@ -1,8 +1,26 @@
 """What runs for every vertex and every pixel, compiled by Warp for the CPU or a GPU."""
 
+import os
+
 import warp as wp
 
 wp.config.log_level = wp.LOG_ERROR
+
+
+def _start() -> None:
+    """Start Warp without its native warning that there is no GPU, which goes straight to the error stream."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        wp.init()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+_start()
 
 
 @wp.func

@@ -134,6 +134,8 @@ def train(
     plan = settings.train
     torch.manual_seed(seed)
     network.to(accelerator.device)
+    if accelerator.device.type == "cpu":
+        network.channels_last()
     game = Game(network, plan, accelerator)
     course, iteration, best = Course(), 0, -1.0
     with meter(f"training {settings.model.variant}", plan.epochs * len(clips), "clips") as progress:

@@ -47,7 +47,7 @@ def cross_validate(
     description = {
         "tfen": __version__,
         "set": found.name,
-        "set_folder": str(found.folder),
+        "set_folder": str(found.folder.resolve()),
         "init": init,
         "settings": plain(settings),
     }
