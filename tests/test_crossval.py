@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +213,30 @@ def test_tensorboard_logs_are_written(tiny_set: Path, tmp_path: Path) -> None:
     done = tfen("crossval", tiny_set, tmp_path / "run", *RUN, "--folds.only", 0, "--tensorboard")
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "run/fold-00/tensorboard").glob("events*"))
+
+
+def test_a_training_that_diverges_stops_and_says_so(tiny_set: Path, tmp_path: Path) -> None:
+    said = refuses("train", tiny_set, tmp_path / "out", *SMALL, "--train.lr", "1e30", code=1, says="diverged")
+    assert "--train.lr" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_log_file_gets_lines_of_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    from tfen import progress
+
+    monkeypatch.setattr(progress.Meter, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "console", progress.Console(stderr=True, width=200))
+    with progress.meter("cooking", 10, "eggs") as meter:
+        meter.advance(5)
+        meter.note("boiling")
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("cooking: 5/10 eggs")
+    assert "min left" in line
+    assert line.endswith("boiling")
+
+
+def test_importing_the_package_is_light_and_load_works() -> None:
+    code = (
+        "import sys, tfen; assert 'torch' not in sys.modules; assert callable(tfen.load); assert 'torch' in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

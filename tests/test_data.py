@@ -10,7 +10,7 @@ from tfen.config import DataSettings
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.folds import make_folds, subject_folds
 from tfen.data.prepared import natural, open_set
-from tfen.data.sampling import middle_frames, random_frames
+from tfen.data.sampling import middle_frames, played_differently, random_frames
 from tfen.data.transforms import centre_crop, crop_and_flip, normalised, stored_size, strong
 from tfen.errors import InputError
 
@@ -135,3 +135,12 @@ def test_greyscale_leaves_no_colour(tiny_set: Path) -> None:
     frame = store.frames(found.sequences[0], np.array([0]))[0]
     assert (frame[..., 0] == frame[..., 1]).all()
     assert (frame[..., 1] == frame[..., 2]).all()
+
+
+def test_strong_augmentation_plays_clips_backwards_or_holds_their_last_frame() -> None:
+    numbers, rng = np.array([0, 2, 4, 5]), np.random.default_rng(0)
+    seen = [tuple(played_differently(numbers, 6, rng).tolist()) for _ in range(600)]
+    shares = {way: seen.count(way) / 600 for way in set(seen)}
+    assert set(shares) == {(0, 2, 4, 5), (5, 4, 2, 0), (5, 5, 5, 5)}
+    assert shares[(5, 4, 2, 0)] == pytest.approx(1 / 3, abs=0.06)
+    assert shares[(5, 5, 5, 5)] == pytest.approx(1 / 4, abs=0.06)

@@ -94,7 +94,7 @@ class TrainSettings:
     batch_size: int = 32
     """Clips per step (M)."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    """sgd as in the paper; adamw learns small networks in fewer epochs."""
+    """Of all parts: sgd as in the paper; adamw learns small networks in fewer epochs."""
     lr: float = 0.01
     """Learning rate; the paper prints 10e-3."""
     adversary_lr: float | None = None
@@ -108,7 +108,7 @@ class TrainSettings:
     momentum: float = 0.9
     """Momentum of SGD."""
     weight_decay: float = 0.008
-    """Weight decay of SGD."""
+    """Weight decay."""
     alpha: float = 5.0
     """Weight of the expression loss (Eq. 3)."""
     adversary_interval: int = 3
@@ -189,7 +189,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "synth": {
         "model": {"width": 16, "image_size": 64},
         "data": {"normalise": "clip"},
-        "face": {"epochs": 6, "lr": 0.02},
+        "face": {"epochs": 6, "lr": 0.003},
         "train": {
             "epochs": 60,
             "batch_size": 16,
@@ -204,7 +204,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "release": {
         "model": {"width": 24, "image_size": 64, "frames": 4},
         "data": {"normalise": "clip", "augment": "strong", "grey": True},
-        "face": {"epochs": 2, "lr": 0.02},
+        "face": {"epochs": 3, "lr": 0.003},
         "train": {
             "epochs": 24,
             "batch_size": 24,

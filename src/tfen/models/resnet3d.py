@@ -57,8 +57,16 @@ class Temporal3D(nn.Module):
         initialise(self)
 
     def embed(self, x_BSCHW: Tensor) -> Tensor:
-        """Return the clip's features before the classifier, (B, 8 * width)."""
-        return self.layer4(self.layer3(x_BSCHW.transpose(1, 2))).mean((2, 3, 4))
+        """Return the clip's features before the classifier, (B, 8 * width).
+
+        On the CPU always in float32: there, gradients of 3D convolutions in bfloat16 now and then hold infinite
+        values (seen with torch 2.13 and oneDNN, in one step of some hundred).
+        """
+        x = x_BSCHW.transpose(1, 2)
+        if x.device.type == "cpu":
+            with torch.autocast("cpu", enabled=False):
+                return self.layer4(self.layer3(x.float())).mean((2, 3, 4))
+        return self.layer4(self.layer3(x)).mean((2, 3, 4))
 
     def forward(self, x_BSCHW: Tensor) -> Tensor:
         return self.fc(self.dropout(self.embed(x_BSCHW)))

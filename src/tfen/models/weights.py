@@ -123,8 +123,11 @@ def read_weights(path: Path) -> Weights:
     return {name.removeprefix("module."): value for name, value in found.items()}
 
 
-def load_fitting(module: nn.Module, weights: Weights, what: str) -> list[str]:
+def load_fitting(module: nn.Module, weights: Weights, what: str, silent: str = "num_batches_tracked") -> list[str]:
     """Load the weights whose names and shapes fit; say which of the module's do not get any.
+
+    Args:
+        silent: weights with this in their name are not spoken of.
 
     Returns:
         names of the module's weights that stay as they were.
@@ -137,7 +140,7 @@ def load_fitting(module: nn.Module, weights: Weights, what: str) -> list[str]:
     if not fitting:
         raise InputError(f"{what}: none of its {len(weights)} weights fits; is it of another architecture or width?")
     module.load_state_dict(fitting, strict=False)
-    left = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
+    left = [name for name in own if name not in fitting and silent not in name and "num_batches_tracked" not in name]
     if left:
         say(f"{what}: {len(left)} of {len(own)} weights start afresh: {_list(left)}")
     return left

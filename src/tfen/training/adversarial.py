@@ -1,5 +1,6 @@
 """Algorithm 1: A learns to recognise faces in TFE; E, D and T learn the expression and to leave A at a loss."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 
 from tfen.config import Settings, TrainSettings
 from tfen.data.clips import Batch, Clips
+from tfen.errors import TfenError
 from tfen.models.tfen import TFEN
 from tfen.progress import meter
 from tfen.training.losses import confusion_loss, expression_loss, identification_loss, network_loss
@@ -23,16 +25,12 @@ class Game:
         self.accelerator = accelerator or Accelerator(cpu=True)
         ours = [network.expression_extractor, network.decoupler, network.temporal]
 
-        def optimiser(modules: Sequence[nn.Module | None], lr: float) -> torch.optim.Optimizer:
-            weights = [weight for module in modules if module is not None for weight in module.parameters()]
-            if settings.optimiser == "adamw":
-                return torch.optim.AdamW(weights, lr, weight_decay=settings.weight_decay)
-            return torch.optim.SGD(weights, lr, settings.momentum, weight_decay=settings.weight_decay)
-
-        self.network_optimiser = optimiser(ours, settings.lr)
+        self.network_optimiser = make_optimiser(ours, settings.lr, settings)
         self.adversary_optimiser: torch.optim.Optimizer | None = None
         if network.adversary is not None:
-            self.adversary_optimiser = optimiser([network.adversary], settings.adversary_lr or settings.lr)
+            self.adversary_optimiser = make_optimiser(
+                [network.adversary], settings.adversary_lr or settings.lr, settings
+            )
 
     def adversary_step(self, batch: Batch) -> dict[str, float]:
         """Step 1: update A alone to recognise the faces in TFE (Eq. 5)."""
@@ -97,6 +95,14 @@ class Game:
                 group["lr"] = start * factor
 
 
+def make_optimiser(modules: Sequence[nn.Module | None], lr: float, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Return the settings' optimiser for some parts of a network."""
+    weights = [weight for module in modules if module is not None for weight in module.parameters()]
+    if settings.optimiser == "adamw":
+        return torch.optim.AdamW(weights, lr, weight_decay=settings.weight_decay)
+    return torch.optim.SGD(weights, lr, settings.momentum, weight_decay=settings.weight_decay)
+
+
 def is_adversary_turn(iteration: int, epoch: int, settings: TrainSettings) -> bool:
     """Tell whether A is updated; iterations and epochs count from 1, as Algorithm 1 does."""
     interval = settings.adversary_interval
@@ -150,6 +156,11 @@ def train(
                 else:
                     sums.add(game.network_step(batch))
                 progress.advance(len(batch.expressions))
+                if not sums.finite():
+                    raise TfenError(
+                        f"training diverged: the loss in epoch {epoch} is no number any more; "
+                        "a lower --train.lr, or --train.precision no, may help"
+                    )
             figures: dict[str, Any] = {
                 "epoch": epoch,
                 **sums.means(),
@@ -177,6 +188,9 @@ class _Means:
         for name, value in figures.items():
             total, count = self._sums.get(name, (0.0, 0))
             self._sums[name] = (total + value, count + 1)
+
+    def finite(self) -> bool:
+        return all(math.isfinite(total) for total, _ in self._sums.values())
 
     def means(self) -> dict[str, float]:
         return {name: total / count for name, (total, count) in self._sums.items()}

@@ -16,6 +16,7 @@ from tfen.data.transforms import centre_crop, crop_and_flip, strong, to_network
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.weights import load_imagenet
 from tfen.progress import meter
+from tfen.training.adversarial import make_optimiser
 
 
 class FaceNetwork(nn.Module):
@@ -82,9 +83,9 @@ def pretrain_faces(
         network.lower.load_state_dict(start.state_dict())
     train, held_out = split_frames(sequences, settings, seed)
     network = network.to(accelerator.device)
-    optimiser = torch.optim.SGD(
-        network.parameters(), face.lr, settings.train.momentum, weight_decay=settings.train.weight_decay
-    )
+    if accelerator.device.type == "cpu":
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = make_optimiser([network], face.lr, settings.train)
     steps = max(1, -(-len(train) // face.batch_size))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, face.epochs * steps))
     best: tuple[float, dict[str, torch.Tensor]] | None = None

@@ -101,7 +101,7 @@ def start_from(network: TFEN, expressions: tuple[str, ...], start: Loaded) -> No
             if expression in start.expressions and rows.shape[1:] == weights[name].shape[1:]:
                 rows[k] = weights[name][start.expressions.index(expression)]
         weights[name] = rows
-    load_fitting(network, weights, "the weights to start from")
+    load_fitting(network, weights, "the weights to start from", silent="adversary.")
     fresh = [name for name in expressions if name not in start.expressions]
     if fresh:
         say(f"the weights to start from do not know {', '.join(fresh)}: their classifier rows start afresh")
