@@ -24,6 +24,8 @@ SMALL = [
     "3",
     "--train.batch-size",
     "4",
+    "--train.lr",
+    "0.001",
     "--face.epochs",
     "1",
     "--face.batch-size",

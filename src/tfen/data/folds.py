@@ -32,22 +32,30 @@ def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]
     return [frozenset(group.tolist()) for group in np.array_split(np.array(subjects, dtype=object), count)]
 
 
+def validation_split(subjects: tuple[str, ...], share: float, rng: np.random.Generator) -> frozenset[str]:
+    """Draw the subjects of the inner validation split: a share of the training subjects, at least one.
+
+    Raises:
+        InputError: nobody would be left for training.
+    """
+    count = max(1, round(share * len(subjects)))
+    if count >= len(subjects):
+        raise InputError(
+            f"there are {len(subjects)} training subject(s): none is left beside the validation split; "
+            "use more subjects or --folds.select last"
+        )
+    return frozenset(subjects[i] for i in rng.permutation(len(subjects))[:count])
+
+
 def make_folds(found: PreparedSet, count: int, validation_share: float, seed: int) -> list[Fold]:
     """Return the folds of a set; `validation_share` of the training subjects (0: none) go to validation."""
     folds = []
     groups = subject_folds(found.subjects, count)
     for number, test in enumerate(groups):
-        rest = [subject for subject in found.subjects if subject not in test]
+        rest = tuple(subject for subject in found.subjects if subject not in test)
         validation: frozenset[str] = frozenset()
         if validation_share > 0:
-            chosen = max(1, round(validation_share * len(rest)))
-            if chosen >= len(rest):
-                raise InputError(
-                    f"fold {number} has {len(rest)} training subject(s): none is left beside the validation split; "
-                    "use more subjects or --folds.select last"
-                )
-            order = np.random.default_rng([seed, number, 2]).permutation(len(rest))
-            validation = frozenset(rest[i] for i in order[:chosen])
+            validation = validation_split(rest, validation_share, np.random.default_rng([seed, number, 2]))
         train = frozenset(rest) - validation
         if not train & {sequence.subject for sequence in found.sequences}:
             raise InputError(f"fold {number} has no training subject; use more subjects or fewer folds")

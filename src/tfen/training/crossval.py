@@ -6,12 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from tfen import __version__
 from tfen.config import Settings, plain
 from tfen.data.clips import Clips, FrameStore
-from tfen.data.folds import Fold, make_folds
+from tfen.data.folds import Fold, make_folds, validation_split
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError
 from tfen.evaluation.metrics import Prediction, summary
@@ -233,8 +234,9 @@ def train_on_all(found: PreparedSet, out: Path, settings: Settings, init: str | 
     start = load(init) if init else None
     training, validation = list(found.sequences), []
     if settings.folds.select == "validation":
-        split = make_folds(found, max(2, round(1 / settings.folds.validation_share)), 0, settings.train.seed)[0]
-        training, validation = found.of_subjects(split.train), found.of_subjects(split.test)
+        rng = np.random.default_rng([settings.train.seed, 2])
+        chosen = validation_split(found.subjects, settings.folds.validation_share, rng)
+        training, validation = found.of_subjects(set(found.subjects) - chosen), found.of_subjects(chosen)
     store = FrameStore(found, settings.model.image_size, settings.data)
     trained = train_network(store, training, validation, settings, settings.train.seed, start)
     measured = trained.course.history[trained.epoch - 1].get("validation_accuracy")
