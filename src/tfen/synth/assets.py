@@ -24,15 +24,20 @@ from tfen.synth.skin import SkinMaps, SkinTraits
 
 Array = np.ndarray
 HAIR = {
-    ("male", "short"): ("short01", "short02", "short03", "short04"),
+    ("male", "short"): ("short01", "short02", "short04"),
     ("male", "medium"): ("short02", "short04"),
     ("male", "long"): ("long01", "ponytail01"),
     ("female", "short"): ("short01", "short02", "short04"),
-    ("female", "medium"): ("bob02", "ponytail01", "braid01"),
-    ("female", "long"): ("long01", "ponytail01", "braid01", "bob02"),
+    ("female", "medium"): ("ponytail01", "short02"),
+    ("female", "long"): ("long01", "ponytail01"),
 }
+FRINGES = {"male": ("short03",), "female": ("bob02", "braid01", "bob01")}
+"""Hair that hides an eye: worn by few."""
+SHARE_OF_FRINGES = 0.1
 CLEARANCE = 0.0018
 """Metres that hair stays above the skin."""
+BROW_CLEARANCE = 0.0007
+"""Metres that brows stay above the skin."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +96,16 @@ def dress(folder: str, head: Head, shape: Shape, subject: Subject, rng: np.rando
     photograph = np.clip(photograph * factor, 0.004, 1).astype(np.float32)
     colour = np.array(subject.skin.hair_colour)
     parts = [
-        _part(_choose(root, "eyebrows", rng), colour * 1.2, 0.02),
-        _part(_choose(root, "eyelashes", rng), np.array([0.03, 0.025, 0.02]), 0.0),
+        _brows(_choose(root, "eyebrows", rng), head, shape, colour),
+        _lashes(_choose(root, "eyelashes", rng)),
         *_teeth(_choose(root, "teeth", rng), shape, subject.teeth),
     ]
     if subject.hairstyle != "bald":
         names = HAIR[(subject.sex, subject.hairstyle)]
         if subject.ancestry == "african" and subject.hairstyle != "long" and rng.random() < 0.5:
             names = ("afro01",)
+        if rng.random() < SHARE_OF_FRINGES:
+            names = FRINGES[subject.sex]
         there = [name for name in names if (root / "hair" / name).is_dir()]
         if there:
             hair = _proxy(str(root / "hair" / there[int(rng.integers(len(there)))]))
@@ -191,9 +198,29 @@ def _read_obj(path: Path, vertices: int) -> tuple[Array, Array]:
     return triangles[kept], places[kept]
 
 
-def _part(proxy: Proxy, tint: Array, gloss: float) -> Part:
+def _lashes(proxy: Proxy) -> Part:
+    dark = np.array([0.03, 0.025, 0.02])
     return Part(
-        proxy.name, proxy.faces, proxy.corners, proxy.image, tint, gloss, False, lambda frames, jaw: proxy.fit(frames)
+        proxy.name, proxy.faces, proxy.corners, proxy.image, dark, 0.0, False, lambda frames, jaw: proxy.fit(frames)
+    )
+
+
+def _brows(proxy: Proxy, head: Head, shape: Shape, colour: Array) -> Part:
+    """Return brows in the hair's colour, lifted off the skin wherever they would sink into it."""
+    rest = proxy.fit(shape.neutral[None])[0]
+    skin = _nearest_skin(rest, head, shape)
+    lift = skin.normal * np.clip(BROW_CLEARANCE - skin.height, 0, 0.004)[:, None]
+    image = proxy.image.copy()
+    image[..., :3] = 255
+    return Part(
+        proxy.name,
+        proxy.faces,
+        proxy.corners,
+        image,
+        colour * 0.8,
+        0.02,
+        False,
+        lambda frames, jaw: proxy.fit(frames) + lift,
     )
 
 
@@ -214,24 +241,38 @@ def _teeth(proxy: Proxy, shape: Shape, whiteness: float) -> list[Part]:
     return parts
 
 
-def _hair(proxy: Proxy, head: Head, shape: Shape, colour: Array) -> Part:
-    """Return hair lifted off the skin wherever it would pierce it; what lies in the face's skin is not drawn."""
-    rest = proxy.fit(shape.neutral[None])[0]
+@dataclass(frozen=True)
+class _Skin:
+    """The skin nearest to some points: its outward normal, how high the points are above it, its head-map place."""
+
+    normal: Array
+    height: Array
+    place: Array
+
+
+def _nearest_skin(points: Array, head: Head, shape: Shape) -> _Skin:
     skin = head.faces[head.materials == SKIN]
     mesh = wp.Mesh(
         points=wp.array(shape.neutral.astype(np.float32), dtype=wp.vec3),
         indices=wp.array(skin.astype(np.int32).ravel(), dtype=wp.int32),
     )
-    points = wp.array(rest.astype(np.float32), dtype=wp.vec3)
-    found = wp.zeros(len(rest), dtype=wp.vec4)
-    faces = wp.zeros(len(rest), dtype=wp.int32)
-    wp.launch(nearest_on_mesh, dim=len(rest), inputs=[mesh.id, points, found, faces])
+    found = wp.zeros(len(points), dtype=wp.vec4)
+    faces = wp.zeros(len(points), dtype=wp.int32)
+    asked = wp.array(points.astype(np.float32), dtype=wp.vec3)
+    wp.launch(nearest_on_mesh, dim=len(points), inputs=[mesh.id, asked, found, faces])
     nearest, triangle = found.numpy(), faces.numpy()
     a, b, c = (shape.neutral[skin[triangle, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
-    height = ((rest - nearest[:, :3]) * normal).sum(1)
-    place = head.vertex_map[skin[triangle]].mean(1)
+    height = ((points - nearest[:, :3]) * normal).sum(1)
+    return _Skin(normal, height, head.vertex_map[skin[triangle]].mean(1))
+
+
+def _hair(proxy: Proxy, head: Head, shape: Shape, colour: Array) -> Part:
+    """Return hair lifted off the skin wherever it would pierce it; what lies in the face's skin is not drawn."""
+    rest = proxy.fit(shape.neutral[None])[0]
+    skin = _nearest_skin(rest, head, shape)
+    normal, height, place = skin.normal, skin.height, skin.place
     hairline = np.interp(abs(place[:, 0]), *np.array(skins.HAIRLINE).T)
     near = abs(height) < 0.02
     scalp = near & (place[:, 1] < hairline + 0.004)

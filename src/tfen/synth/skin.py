@@ -99,7 +99,8 @@ def beard_area() -> tuple[Array, Array]:
     top = np.interp(x, (0, 0.03, 0.05, 0.075, 0.095, 0.12), (0.926, 0.915, 0.907, 0.89, 0.845, 0.84))
     beard = smooth(0.0, 0.012, down - top) * smooth(0.975, 0.955, down) * smooth(0.125, 0.105, x)
     soul = blob(0, 0.931, 0.006, 0.004)
-    moustache = smooth(0.886, 0.890, down) * smooth(0.036, 0.026, x) * smooth(0.918, 0.910, down)
+    top = np.interp(x, (0, 0.004, 0.010, 0.018, 0.027, 0.034), (0.8895, 0.8875, 0.8875, 0.891, 0.901, 0.914))
+    moustache = smooth(0.0, 0.004, down - top) * smooth(0.037, 0.027, x) * smooth(0.925, 0.912, down)
     clear = 1 - lips()
     return np.clip(beard + soul, 0, 1) * clear, moustache * clear
 
