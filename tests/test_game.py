@@ -115,3 +115,14 @@ def test_the_learning_rate_falls_as_the_paper_says() -> None:
         return game.network_optimiser.param_groups[0]["lr"]
 
     assert [rate(epoch) for epoch in (0, 99, 100, 200, 299)] == pytest.approx([0.01, 0.01, 0.001, 1e-4, 1e-4])
+
+
+def test_a_baseline_is_trained_on_the_expression_loss_and_gathers_only_where_its_name_says_so() -> None:
+    network = TFEN(3, 3, 8, "r3d18+ec-stfl").train()
+    before = snapshot(network)
+    figures = Game(network, TrainSettings(ec_stfl_weight=2.0), gathers=True).network_step(batch())
+    assert changed(network, before) == {"T"}
+    assert figures["loss"] == pytest.approx(figures["expression_loss"] + 2 * figures["ec_stfl_loss"], rel=1e-5)
+    plain = Game(TFEN(3, 3, 8, "r3d18").train(), TrainSettings()).network_step(batch())
+    assert plain["loss"] == plain["expression_loss"]
+    assert "ec_stfl_loss" not in plain

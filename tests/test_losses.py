@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tfen.models.tfen import TFEN
-from tfen.training.losses import confusion_loss, expression_loss, identification_loss, network_loss
+from tfen.training.losses import confusion_loss, ec_stfl_loss, expression_loss, identification_loss, network_loss
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -63,3 +63,22 @@ def test_face_scores_are_softmax_averaged_over_the_frames() -> None:
         raw = np.stack([network.adversary(features[:, s]).numpy() for s in range(4)], 1)
         got = network.face_scores(features).numpy()
     np.testing.assert_allclose(got, softmax(raw).mean(1), atol=1e-6)
+
+
+def test_ec_stfl_is_the_ratio_of_distances_within_expressions_to_those_between_them(rng: np.random.Generator) -> None:
+    features, labels = rng.normal(size=(6, 4)), [0, 1, 0, 2, 1, 0]
+    pairs = [(i, j) for i in range(6) for j in range(6) if i != j]
+    within = [((features[i] - features[j]) ** 2).sum() for i, j in pairs if labels[i] == labels[j]]
+    between = [((features[i] - features[j]) ** 2).sum() for i, j in pairs if labels[i] != labels[j]]
+    loss = ec_stfl_loss(torch.tensor(features), torch.tensor(labels))
+    assert loss.item() == pytest.approx(np.mean(within) / np.mean(between), rel=1e-6)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2]])
+def test_ec_stfl_of_a_batch_without_pairs_to_compare_is_zero(labels: list[int]) -> None:
+    features = torch.randn(3, 4, requires_grad=True)
+    loss = ec_stfl_loss(features, torch.tensor(labels))
+    loss.backward()
+    assert loss.item() == 0
+    assert features.grad is not None
+    assert not features.grad.any()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tfen.config import VARIANTS, make_settings
+from tfen.config import ABLATIONS, BASELINES, VARIANTS, make_settings
 from tfen.models.describe import describe
 from tfen.models.resnet3d import Temporal3D
 from tfen.models.tfen import PARTS, TFEN
@@ -109,3 +109,37 @@ def test_tfe_is_equation_1() -> None:
         d = network.decoupler
         expected = by_hand(d.f_tfe, by_hand(d.f_exp, e) + by_hand(d.f_face, f))
         torch.testing.assert_close(network.features(frames), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_baselines_have_their_published_parameters() -> None:
+    """With Kinetics' 400 classes; C3D and P3D from the sizes their publications print (79 million; 261 MB)."""
+    counts = {name: parameters(TFEN(400, variant=name)) for name in BASELINES}  # type: ignore[arg-type]
+    assert counts["r3d18"] == 33_371_472
+    assert counts["i3d"] == 12_697_264
+    assert round(counts["c3d"] / 1e6, 0) == pytest.approx(79, abs=1)
+    assert 4 * counts["p3d"] / 1e6 == pytest.approx(261, rel=0.02)
+    resnet18 = 11_689_512 - (512 * 1000 + 1000)
+    assert counts["resnet18-lstm"] == resnet18 + 4 * 512 * (512 + 512) + 2 * 4 * 512 + 512 * 400 + 400
+    trunk = conv(343, 3, 64) + norm(64) + 4 * (conv(27, 64, 64) + norm(64))
+    layer2 = conv(27, 64, 128) + 3 * conv(27, 128, 128) + 4 * norm(128)
+    assert counts["3d-resnet18"] == trunk + layer2 + TEMPORAL + 512 * 400 + 400
+
+
+def test_every_name_is_an_ablation_or_a_baseline_with_or_without_ec_stfl() -> None:
+    assert ("tfen", *ABLATIONS, *BASELINES, *(f"{name}+ec-stfl" for name in BASELINES)) == VARIANTS
+
+
+def test_i3d_pads_as_tensorflow_does() -> None:
+    from tfen.models.i3d import same
+
+    for size, kernel, stride in [(7, 3, 2), (8, 3, 2), (224, 7, 2), (5, 2, 2), (4, 3, 1)]:
+        padded = same(torch.zeros(1, 1, size, size, size), (kernel,) * 3, (stride,) * 3)
+        places = (padded.shape[2] - kernel) // stride + 1
+        assert places == -(-size // stride)
+
+
+def test_p3d_blocks_join_space_and_time_in_three_ways_that_take_turns() -> None:
+    from tfen.models.p3d import P3D, Block
+
+    ways = [block.way for block in P3D(7, width=8).modules() if isinstance(block, Block)]
+    assert ways == (["A", "B", "C"] * 16)[:47] + ["2D"] * 3

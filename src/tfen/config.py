@@ -5,8 +5,31 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from tfen.errors import InputError
 
-Variant = Literal["tfen", "without-decoupler", "without-adversarial", "without-facial-decoupling", "without-3d"]
+Variant = Literal[
+    "tfen",
+    "without-decoupler",
+    "without-adversarial",
+    "without-facial-decoupling",
+    "without-3d",
+    "resnet18-lstm",
+    "3d-resnet18",
+    "r3d18",
+    "c3d",
+    "i3d",
+    "p3d",
+    "resnet18-lstm+ec-stfl",
+    "3d-resnet18+ec-stfl",
+    "r3d18+ec-stfl",
+    "c3d+ec-stfl",
+    "i3d+ec-stfl",
+    "p3d+ec-stfl",
+]
 VARIANTS: tuple[str, ...] = get_args(Variant)
+ABLATIONS: tuple[str, ...] = VARIANTS[1:5]
+"""Table 10: TFEN less a part."""
+BASELINES: tuple[str, ...] = VARIANTS[5:11]
+"""Table 8: networks that take the frames as they are; "+ec-stfl" adds the loss of Jiang et al. (2020)."""
+EC_STFL = "+ec-stfl"
 Shortcut = Literal["A", "B"]
 Norm = Literal["squared", "absolute"]
 Turns = Literal["iterations", "epochs", "three-of-adversary"]
@@ -20,7 +43,7 @@ class ModelSettings:
     """The network (Table 1)."""
 
     variant: Variant = "tfen"
-    """Network to train: TFEN or one of its ablations."""
+    """Network to train: TFEN, one of its ablations, or a baseline."""
     width: int = 64
     """Channels of the stem; 64 is the paper's, smaller is faster."""
     image_size: int = 224
@@ -111,6 +134,8 @@ class TrainSettings:
     """Weight decay."""
     alpha: float = 5.0
     """Weight of the expression loss (Eq. 3)."""
+    ec_stfl_weight: float = 10.0
+    """Weight of the EC-STFL loss (Jiang et al. 2020) in the variants that have it."""
     adversary_interval: int = 3
     """A is updated in every such iteration ("number of training steps applied to A")."""
     turns: Turns = "iterations"

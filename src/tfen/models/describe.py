@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tfen.config import Settings
+from tfen.models.seresnet import LowerHalf
 from tfen.models.tfen import PARTS
 from tfen.models.weights import build
 
@@ -41,7 +42,9 @@ def describe(settings: Settings, expressions: int = 7, faces: int = 100) -> dict
         return out
 
     frames = clip.flatten(0, 1)
-    typical = expression = measure("E", network.expression_extractor, frames)
+    typical = expression = frames
+    if isinstance(network.expression_extractor, LowerHalf):
+        typical = expression = measure("E", network.expression_extractor, frames)
     if network.face_extractor is not None and network.decoupler is not None:
         face = measure("F", network.face_extractor, frames)
         typical = measure("D", network.decoupler, expression, face)

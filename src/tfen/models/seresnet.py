@@ -26,15 +26,15 @@ class SqueezeExcite(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions with squeeze-and-excitation beside a shortcut."""
+    """Two 3x3 convolutions with squeeze-and-excitation (if asked for) beside a shortcut."""
 
-    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels: int, stride: int, squeeze: bool = True) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.se_module = SqueezeExcite(channels)
+        self.se_module: nn.Module = SqueezeExcite(channels) if squeeze else nn.Identity()
         self.downsample: nn.Module | None = None
         if stride != 1 or channels_in != channels:
             self.downsample = nn.Sequential(

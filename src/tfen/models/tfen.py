@@ -1,11 +1,21 @@
-"""TFEN (Fig. 2) and its ablations (Figs. 5 to 8): one network made of the parts that a variant has."""
+"""TFEN (Fig. 2), its ablations (Figs. 5 to 8) and the baselines: one network made of the parts that a variant has.
+
+A baseline (Table 8) is a T that takes the frames as they are; its E passes them on.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from tfen.config import Shortcut, Variant
+from tfen.config import BASELINES, EC_STFL, Shortcut, Variant
+from tfen.models.c3d import C3D
+from tfen.models.clip_classifier import ClipClassifier
 from tfen.models.decoupler import Concatenation, Decoupler
-from tfen.models.resnet3d import Temporal3D
+from tfen.models.i3d import I3D
+from tfen.models.p3d import P3D
+from tfen.models.resnet3d import ResNet3D, Temporal3D
+from tfen.models.resnet_lstm import ResNetLSTM
 from tfen.models.seresnet import LowerHalf, UpperHalf
 
 PARTS = {
@@ -16,6 +26,18 @@ PARTS = {
     "T": "temporal",
 }
 """The paper's letters and the attributes of `TFEN`."""
+
+
+BASELINE_NETWORKS: dict[str, Callable[[int, int], ClipClassifier]] = {
+    "resnet18-lstm": ResNetLSTM,
+    "3d-resnet18": ResNet3D,
+    "r3d18": lambda classes, width: ResNet3D(classes, width, "B"),
+    "c3d": C3D,
+    "i3d": I3D,
+    "p3d": P3D,
+}
+"""The baselines by name, made for a number of expressions and a width."""
+assert tuple(BASELINE_NETWORKS) == BASELINES
 
 
 class FramewiseScores(nn.Module):
@@ -49,7 +71,8 @@ class TFEN(nn.Module):
     face_extractor: LowerHalf | None
     decoupler: Decoupler | Concatenation | None
     adversary: UpperHalf | None
-    temporal: Temporal3D | FramewiseScores
+    expression_extractor: LowerHalf | nn.Identity
+    temporal: ClipClassifier | FramewiseScores
 
     def __init__(
         self,
@@ -62,6 +85,12 @@ class TFEN(nn.Module):
         adversary_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        baseline = variant.removesuffix(EC_STFL)
+        if baseline in BASELINE_NETWORKS:
+            self.expression_extractor = nn.Identity()
+            self.face_extractor = self.decoupler = self.adversary = None
+            self.temporal = BASELINE_NETWORKS[baseline](expressions, width)
+            return
         decoupled = variant != "without-facial-decoupling"
         self.expression_extractor = LowerHalf(width)
         self.face_extractor = LowerHalf(width) if decoupled else None
@@ -90,7 +119,7 @@ class TFEN(nn.Module):
         for part in (self.expression_extractor, self.face_extractor, self.decoupler, self.adversary):
             if part is not None:
                 part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if isinstance(self.temporal, Temporal3D):
+        if isinstance(self.temporal, (Temporal3D, ResNet3D, C3D, I3D, P3D)):
             self.temporal.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return self
 

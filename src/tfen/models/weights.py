@@ -182,6 +182,7 @@ def load_kinetics(temporal: nn.Module, path: Path) -> None:
     """Start T from Hara's 3D-ResNet-18 or torchvision's r3d_18, whose blocks are named differently."""
     renamed = {}
     for name, value in read_weights(path).items():
+        name = name.replace("stem.0.", "conv1.").replace("stem.1.", "bn1.")
         for number, (conv, norm) in (("1", ("conv1.0", "conv1.1")), ("2", ("conv2.0", "conv2.1"))):
             name = name.replace(f".{conv}.", f".conv{number}.").replace(f".{norm}.", f".bn{number}.")
         renamed[name] = value

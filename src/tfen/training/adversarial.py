@@ -9,19 +9,25 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from tfen.config import Settings, TrainSettings
+from tfen.config import EC_STFL, Settings, TrainSettings
 from tfen.data.clips import Batch, Clips
 from tfen.errors import TfenError
+from tfen.models.clip_classifier import ClipClassifier
 from tfen.models.tfen import TFEN
 from tfen.progress import meter
-from tfen.training.losses import confusion_loss, expression_loss, identification_loss, network_loss
+from tfen.training.losses import confusion_loss, ec_stfl_loss, expression_loss, identification_loss, network_loss
 
 
 class Game:
-    """The two players and their steps. F takes no part: its weights and BatchNorm statistics never change."""
+    """The two players and their steps. F takes no part: its weights and BatchNorm statistics never change.
 
-    def __init__(self, network: TFEN, settings: TrainSettings, accelerator: Accelerator | None = None) -> None:
-        self.network, self.settings = network, settings
+    `gathers` adds EC-STFL to the expression loss (baselines of Table 8).
+    """
+
+    def __init__(
+        self, network: TFEN, settings: TrainSettings, accelerator: Accelerator | None = None, gathers: bool = False
+    ) -> None:
+        self.network, self.settings, self.gathers = network, settings, gathers
         self.accelerator = accelerator or Accelerator(cpu=True)
         ours = [network.expression_extractor, network.decoupler, network.temporal]
 
@@ -58,9 +64,18 @@ class Game:
         clips, labels = batch.clips.to(self.accelerator.device), batch.expressions.to(self.accelerator.device)
         with self.accelerator.autocast():
             typical = network.clip_features(clips)
-            scores = network.temporal(typical)
-            loss = expression = expression_loss(scores, labels, settings.label_smoothing)
             figures = {}
+            if self.gathers:
+                assert isinstance(network.temporal, ClipClassifier)
+                features = network.temporal.embed(typical)
+                scores = network.temporal.classify(features)
+                gathering = ec_stfl_loss(features, labels)
+                expression = expression_loss(scores, labels, settings.label_smoothing)
+                loss = expression + settings.ec_stfl_weight * gathering
+                figures["ec_stfl_loss"] = gathering.item()
+            else:
+                scores = network.temporal(typical)
+                loss = expression = expression_loss(scores, labels, settings.label_smoothing)
             if adversary is not None:
                 adversary.eval().requires_grad_(False)
                 confusion = confusion_loss(network.face_scores(typical), settings.norm)
@@ -142,7 +157,7 @@ def train(
     network.to(accelerator.device)
     if accelerator.device.type == "cpu":
         network.channels_last()
-    game = Game(network, plan, accelerator)
+    game = Game(network, plan, accelerator, settings.model.variant.endswith(EC_STFL))
     course, iteration, best = Course(), 0, -1.0
     with meter(f"training {settings.model.variant}", plan.epochs * len(clips), "clips") as progress:
         for epoch in range(1, plan.epochs + 1):

@@ -12,6 +12,7 @@ from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.prepared import Sequence
 from tfen.evaluation.metrics import Prediction
+from tfen.models.seresnet import LowerHalf
 from tfen.models.tfen import TFEN
 from tfen.models.weights import Loaded, build, load_fitting, load_imagenet, load_kinetics
 from tfen.progress import say
@@ -58,10 +59,9 @@ def train_network(
     labels = face_labels(for_faces, data)
     torch.manual_seed(seed)
     network = build(settings, len(expressions), len(labels))
-    if model.expression_weights == "imagenet":
-        load_imagenet(network.expression_extractor)
-    elif model.expression_weights:
-        load_imagenet(network.expression_extractor, path=model.expression_weights)
+    if model.expression_weights and isinstance(network.expression_extractor, LowerHalf):
+        path = None if model.expression_weights == "imagenet" else model.expression_weights
+        load_imagenet(network.expression_extractor, path=path)
     if model.temporal_weights:
         load_kinetics(network.temporal, Path(model.temporal_weights))
     if start is not None:

@@ -34,6 +34,20 @@ def network_loss(expression: Tensor, confusion: Tensor, alpha: float) -> Tensor:
     return alpha * expression + confusion
 
 
+def ec_stfl_loss(features_BC: Tensor, labels_B: Tensor) -> Tensor:
+    """Return the loss that gathers clips of one expression (EC-STFL; Jiang et al. 2020, as it is read here).
+
+    It is the mean squared distance between features of different clips of the same expression, divided by that between
+    clips of different expressions, over the batch. A batch that lacks either kind of pair gives zero.
+    """
+    distance_BB = (features_BC[:, None] - features_BC[None]).float().square().sum(2)
+    same = labels_B[:, None] == labels_B[None]
+    other_clip = ~torch.eye(len(labels_B), dtype=torch.bool, device=labels_B.device)
+    if not (same & other_clip).any() or same.all():
+        return distance_BB.sum() * 0
+    return distance_BB[same & other_clip].mean() / distance_BB[~same].mean().clamp_min(1e-12)
+
+
 def _distance(difference_BN: Tensor, norm: Norm) -> Tensor:
     per_face = difference_BN.square() if norm == "squared" else difference_BN.abs()
     return torch.mean(per_face.sum(1))

@@ -1,0 +1,29 @@
+"""What every network that judges a whole clip has in common: features, dropout, a linear classifier."""
+
+from torch import Tensor, nn
+
+
+class ClipClassifier(nn.Module):
+    """A clip (B, S, C, H, W) to scores (B, K): `embed`, then dropout and `fc`.
+
+    Args:
+        features: length of what `embed` returns.
+        classes: number of expressions K.
+        dropout: before the classifier.
+    """
+
+    def __init__(self, features: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(features, classes)
+
+    def embed(self, x_BSCHW: Tensor) -> Tensor:
+        """Return the clip's features before the classifier, (B, features)."""
+        raise AssertionError("every clip classifier has its own features")
+
+    def classify(self, features_BC: Tensor) -> Tensor:
+        """Return scores (B, K) of features."""
+        return self.fc(self.dropout(features_BC))
+
+    def forward(self, x_BSCHW: Tensor) -> Tensor:
+        return self.classify(self.embed(x_BSCHW))
