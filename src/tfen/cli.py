@@ -12,7 +12,9 @@ from cyclopts import App, Parameter
 
 from tfen import __version__
 from tfen.config import (
+    ABLATIONS,
     PRESETS,
+    VARIANTS,
     DataSettings,
     FaceSettings,
     FoldSettings,
@@ -44,17 +46,23 @@ Several = Parameter(consume_multiple=True)
 
 
 @dataclass
-class Experiment:
-    """The settings that presets set and flags change."""
+class Start:
+    """Where settings come from before flags change them."""
 
     preset: Preset | None = None
     "Named settings to start from; flags change them one by one."
     settings: Path | None = None
     "A YAML file with settings (the parts model, data, face, train, folds), such as a run's config.yaml."
-    variant: str | None = None
-    "Short for --model.variant."
     seed: int | None = None
     "Short for --train.seed."
+
+
+@dataclass
+class Experiment(Start):
+    """The same for one network."""
+
+    variant: str | None = None
+    "Short for --model.variant."
 
 
 @app.command(help_epilogue="Example: tfen synth faces --subjects 60 --frames 8 --size 112 --contact-sheet sheet.png")
@@ -186,6 +194,61 @@ def crossval(
     print(f"{out}/summary.json; make the report with: tfen report {out}")
 
 
+@app.command(help_epilogue="Example: tfen compare faces comparison --preset synth --variants tfen without-adversarial")
+def compare(
+    set: Path,
+    out: Path,
+    *,
+    variants: Annotated[tuple[str, ...], Several] = ("tfen", *ABLATIONS),
+    repeats: int = 1,
+    start: Annotated[Start, Shared] = Start(),  # noqa: B008
+    init: str | None = None,
+    model: ModelSettings = ModelSettings(),  # noqa: B008
+    data: DataSettings = DataSettings(),  # noqa: B008
+    face: FaceSettings = FaceSettings(),  # noqa: B008
+    train: TrainSettings = TrainSettings(),  # noqa: B008
+    folds: FoldSettings = FoldSettings(),  # noqa: B008
+) -> None:
+    """Cross-validate several networks on the same folds, seeds and budgets, and test their differences.
+
+    Folds that are finished are not run again.
+
+    Args:
+        set: A prepared set.
+        out: Folder of the comparison: a run for each network, and comparison/ with the table.
+        variants: Networks; the others are tested against the first one.
+        repeats: Seeds to run each network with, counted up from --train.seed.
+        init: Weights to start from: a run, a weights folder or a hub id.
+    """
+    from dataclasses import replace
+
+    from tfen.data.prepared import open_set
+    from tfen.evaluation.comparison import run_folder, write_comparison
+    from tfen.training.crossval import cross_validate
+
+    if repeats < 1:
+        raise InputError(f"--repeats is {repeats}, expected at least 1")
+    chosen = tuple(dict.fromkeys(variants))
+    unknown = [name for name in chosen if name not in VARIANTS]
+    if unknown:
+        raise InputError(f"--variants names {unknown[0]!r}; choose from {', '.join(VARIANTS)}")
+    found = open_set(set, folds.exclude)
+    seeds = tuple(range(train.seed, train.seed + repeats))
+    for seed in seeds:
+        for variant in chosen:
+            settings = Settings(
+                model=replace(model, variant=variant),  # type: ignore[arg-type]
+                data=data,
+                face=face,
+                train=replace(train, seed=seed),
+                folds=folds,
+            )
+            say(f"{variant}, seed {seed}")
+            print(headline(cross_validate(found, run_folder(out, variant, seed, seeds[0]), settings, init)))
+    write_comparison(out, chosen, seeds)
+    print(f"{out}/comparison/index.html")
+
+
 @app.command(name="train", help_epilogue="Example: tfen train faces weights --preset synth")
 def train_command(
     set: Path,
@@ -225,6 +288,46 @@ def report(run: Path, *, out: Path | None = None) -> None:
 
     page = write_report(run, out or run / "report")
     print(page)
+
+
+@app.command(help_epilogue="Example: tfen figures run --beside other-run")
+def figures(run: Path, *, out: Path | None = None, beside: Path | None = None, expression: str | None = None) -> None:
+    """Draw the paper's Figs. 9 and 10 and Tables 11 and 12: feature maps, t-SNE, distances between expressions.
+
+    Args:
+        run: Folder of a run.
+        out: Folder of the figures; <run>/figures if not given.
+        beside: Another run on the same folds, drawn to the left, such as an ablation's.
+        expression: Expression of the feature maps.
+    """
+    from tfen.evaluation.figures import write_figures
+
+    for path in write_figures(run, out or run / "figures", beside, expression):
+        print(path)
+
+
+@app.command(help_epilogue="Example: tfen leakage run")
+def leakage(run: Path, *, out: Path | None = None, adversary: bool = True) -> None:
+    """Measure how much identity, and how much expression, is left in the features of people never seen in training.
+
+    Args:
+        run: Folder of a run.
+        out: Folder of the figures; <run>/leakage if not given.
+        adversary: Also train a fresh adversary on each place's features; the slowest part.
+    """
+    from tfen.evaluation.leakage import MEASURES, PLACES, measure_leakage
+
+    out = out or run / "leakage"
+    rows = {(row.measure, row.place): row for row in measure_leakage(run, out, adversary)}
+    print(f"{'':<36}" + "".join(f"{place:>8}" for place in PLACES) + f"{'chance':>8}")
+    for measure, words in MEASURES.items():
+        own = [rows.get((measure, place)) for place in PLACES]
+        there = [row for row in own if row is not None]
+        if there:
+            cells = "".join(f"{'':>8}" if row is None else f"{row.value:>8.3f}" for row in own)
+            chance = "" if there[0].chance is None else f"{there[0].chance:>8.3f}"
+            print(f"{words:<36}{cells}{chance}")
+    print(f"{out}/index.html")
 
 
 @app.command(help_epilogue="Example: tfen info --preset paper-ckplus --json")

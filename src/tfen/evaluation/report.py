@@ -1,17 +1,12 @@
 """The report of a cross-validation: one self-contained HTML page, with PNG, CSV and LaTeX beside it."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import cv2
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,14 +14,13 @@ from tfen.config import settings_from
 from tfen.data.prepared import PreparedSet, open_set, read_image
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
+from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, latex_table, render, save_figure
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.published import PUBLISHED, PublishedSet
-from tfen.files import read_json, told, whole_file, write_csv, write_text
+from tfen.evaluation.runs import read_predictions, run_settings
+from tfen.files import read_json, told, write_csv, write_text
 from tfen.labels import ABBREVIATIONS
 from tfen.models.describe import describe
-from tfen.training.crossval import read_predictions, run_settings
-
-BLUE, ORANGE, GREY = "#2a6f97", "#d1603d", "#8a8f98"
 
 
 def write_report(run: Path, out: Path) -> Path:
@@ -43,12 +37,11 @@ def write_report(run: Path, out: Path) -> Path:
     published = PUBLISHED.get(figures["set"])
     with told(out):
         out.mkdir(parents=True, exist_ok=True)
-    plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 150})
-    pictures = {"confusion": _save(_confusion(counts, expressions), out / "confusion.png")}
+    pictures = {"confusion": save_figure(_confusion(counts, expressions), out / "confusion.png")}
     folds = [read_json(path, "a fold's result") for path in sorted(run.glob("fold-*/fold.json"))]
     histories = [_history(path) for path in sorted(run.glob("fold-*/metrics.jsonl"))]
-    pictures["folds"] = _save(_fold_bars(folds, figures), out / "folds.png")
-    pictures["curves"] = _save(_curves(histories), out / "curves.png")
+    pictures["folds"] = save_figure(_fold_bars(folds, figures), out / "folds.png")
+    pictures["curves"] = save_figure(_curves(histories), out / "curves.png")
     examples = _examples(config, figures, said, out)
     if examples is not None:
         pictures["examples"] = examples
@@ -58,26 +51,29 @@ def write_report(run: Path, out: Path) -> Path:
         ("true", *expressions),
         ({"true": name, **dict(zip(expressions, row))} for name, row in zip(expressions, counts.tolist())),
     )
-    write_text(out / "confusion.tex", _latex_confusion(percent, expressions))
+    short = [ABBREVIATIONS.get(name, name) for name in expressions]
+    table = [[name, *(f"{value:g}" for value in row)] for name, row in zip(short, percent)]
+    write_text(out / "confusion.tex", latex_table(["", *short], table))
     rows = comparison_rows(figures, published)
-    write_text(out / "comparison.tex", _latex_comparison(rows, published))
+    listed = [[row["method"], row["descriptor"], f"{row['accuracy']:.2f}%"] for row in rows]
+    beside = latex_table(["Method", "Descriptor", "Accuracy"], listed, left=2)
+    write_text(out / "comparison.tex", beside if rows else "% The paper has no figure for this set.\n")
     write_csv(out / "comparison.csv", ("method", "descriptor", "uar", "accuracy"), rows)
     network = describe(settings_from(config["settings"]), len(expressions), max(1, len(folds[0]["train_subjects"])))
-    page = Environment(loader=PackageLoader("tfen.evaluation"), autoescape=select_autoescape(["html", "j2"]))
-    html = page.get_template("report.html.j2").render(
+    html = render(
+        "report.html.j2",
         figures=figures,
         config=config,
         expressions=expressions,
-        short=[ABBREVIATIONS.get(name, name[:2].capitalize()) for name in expressions],
+        short=short,
         percent=percent,
         counts=counts.tolist(),
         recall=recalls(counts).tolist(),
         folds=folds,
-        pictures={name: _inline(path) for name, path in pictures.items()},
+        pictures={name: inline(path) for name, path in pictures.items()},
         published=published,
         rows=rows,
         network=network,
-        training=" ".join(("tfen", "crossval", str(config["set_folder"]))),
     )
     write_text(out / "index.html", html)
     return out / "index.html"
@@ -115,17 +111,6 @@ def _history(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not a training's log: {error}") from None
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    with whole_file(path) as part:
-        figure.savefig(part, format="png", bbox_inches="tight", facecolor="white", metadata={"Software": None})
-    with whole_file(path.with_suffix(".pdf")) as part:
-        figure.savefig(
-            part, format="pdf", bbox_inches="tight", metadata={"CreationDate": None, "Creator": None, "Producer": None}
-        )
-    plt.close(figure)
-    return path
 
 
 def _confusion(counts: np.ndarray, expressions: tuple[str, ...]) -> Figure:
@@ -185,7 +170,7 @@ def _curves(histories: list[list[dict[str, Any]]]) -> Figure:
     draw(left, "expression_loss", "expression (E, D, T)", BLUE)
     draw(left, "face_loss", "faces (A)", ORANGE)
     draw(right, "expression_accuracy", "expression, training", BLUE, 100)
-    draw(right, "validation_accuracy", "expression, validation", "#5aa469", 100)
+    draw(right, "validation_accuracy", "expression, validation", GREEN, 100)
     draw(right, "face_accuracy", "faces, adversary", ORANGE, 100)
     left.set(xlabel="epoch", ylabel="loss")
     right.set(xlabel="epoch", ylabel="accuracy, %", ylim=(0, 102))
@@ -220,7 +205,7 @@ def _examples(config: dict[str, Any], figures: dict[str, Any], said: list[Predic
         axes.set_title(
             f"{one.subject}: {one.true} → {one.predicted} ({sure:.0f} %)", fontsize=8, color=colour, loc="left"
         )
-    return _save(figure, out / "examples.png")
+    return save_figure(figure, out / "examples.png")
 
 
 def _spread(said: list[Prediction], count: int) -> list[Prediction]:
@@ -246,22 +231,3 @@ def _strip(found: PreparedSet, one: Prediction) -> np.ndarray:
         cv2.resize(read_image(files[k]), (96, 96), interpolation=cv2.INTER_AREA) for k in middle_frames(len(files), 5)
     ]
     return np.concatenate(frames, 1)
-
-
-def _inline(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _latex_confusion(percent: list[list[float]], expressions: tuple[str, ...]) -> str:
-    short = [ABBREVIATIONS.get(name, name) for name in expressions]
-    lines = [r"\begin{tabular}{l" + "r" * len(short) + "}", r"\hline", " & " + " & ".join(short) + r" \\", r"\hline"]
-    lines += [name + " & " + " & ".join(f"{value:g}" for value in row) + r" \\" for name, row in zip(short, percent)]
-    return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])
-
-
-def _latex_comparison(rows: list[dict[str, Any]], published: PublishedSet | None) -> str:
-    if published is None:
-        return "% The paper has no figure for this set.\n"
-    lines = [r"\begin{tabular}{llr}", r"\hline", r"Method & Descriptor & Accuracy \\", r"\hline"]
-    lines += [f"{row['method']} & {row['descriptor']} & {row['accuracy']:.2f}\\% \\\\" for row in rows]
-    return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from tfen.data.clips import Clips, FrameStore
 from tfen.data.folds import Fold, make_folds, validation_split
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError
-from tfen.evaluation.metrics import Prediction, summary
-from tfen.files import read_csv, read_json, told, write_csv, write_json, write_text
+from tfen.evaluation.metrics import summary
+from tfen.evaluation.runs import read_predictions, write_predictions
+from tfen.files import told, write_json, write_text
 from tfen.models.weights import load, save_network, save_weights
 from tfen.progress import say
 from tfen.training.fold import predict, train_network
@@ -183,42 +183,6 @@ def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]
     }
     write_json(out / "summary.json", figures)
     return figures
-
-
-def write_predictions(path: Path, said: list[Prediction], expressions: tuple[str, ...]) -> None:
-    rows = []
-    for one in said:
-        row = asdict(one)
-        row.pop("probabilities")
-        rows.append({**row, **dict(zip(expressions, one.probabilities))})
-    write_csv(path, ("fold", "sequence", "subject", "true", "predicted", *expressions), rows)
-
-
-def read_predictions(path: Path, expressions: tuple[str, ...]) -> list[Prediction]:
-    """Read what `write_predictions` wrote."""
-    rows = read_csv(path, ("fold", "sequence", "subject", "true", "predicted", *expressions), "a table of predictions")
-    return [
-        Prediction(
-            int(row["fold"]),
-            row["sequence"],
-            row["subject"],
-            row["true"],
-            row["predicted"],
-            tuple(float(row[name]) for name in expressions),
-        )
-        for row in rows
-    ]
-
-
-def run_settings(run: Path) -> dict[str, Any]:
-    """Return `config.yaml` of a run."""
-    path = run / "config.yaml"
-    if not (run / "summary.json").exists() or not path.exists():
-        raise InputError(
-            f"{run} holds no finished run: expected config.yaml and summary.json as `tfen crossval` writes them"
-        )
-    read_json(run / "summary.json", "a run's summary")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def train_on_all(found: PreparedSet, out: Path, settings: Settings, init: str | None = None) -> str:

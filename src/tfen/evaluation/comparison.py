@@ -1,0 +1,158 @@
+"""Several networks on the same folds: one table with paired tests, beside the paper's Table 10 or 8."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfen.config import settings_from
+from tfen.errors import InputError
+from tfen.evaluation.drawing import BLUE, GREY, ORANGE, inline, latex_table, render, save_figure
+from tfen.evaluation.metrics import Prediction, summary
+from tfen.evaluation.published import PUBLISHED, PublishedSet
+from tfen.evaluation.runs import read_predictions, run_settings
+from tfen.evaluation.statistics import corrected_t_test, mcnemar, subject_bootstrap
+from tfen.files import read_json, told, write_csv, write_json, write_text
+from tfen.models.describe import describe
+
+
+def run_folder(out: Path, variant: str, seed: int, first_seed: int) -> Path:
+    """Return where a comparison keeps the run of a variant; repeats with other seeds say theirs."""
+    return out / (variant if seed == first_seed else f"{variant}-seed-{seed}")
+
+
+def write_comparison(out: Path, variants: tuple[str, ...], seeds: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Write `comparison/` of a folder of runs: table (HTML, CSV, LaTeX, JSON) and picture; return the rows.
+
+    The first variant is the one the others are tested against. Accuracies are means over the seeds; the paired test
+    over sequences takes the first seed, the one over folds all folds of all seeds.
+
+    Raises:
+        InputError: a run is missing, or the runs are not on the same folds.
+    """
+    runs = {variant: [_read(run_folder(out, variant, seed, seeds[0])) for seed in seeds] for variant in variants}
+    reference = runs[variants[0]]
+    published = PUBLISHED.get(reference[0]["summary"]["set"])
+    rows = [_row(variant, runs[variant], reference, published) for variant in variants]
+    folder = out / "comparison"
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "comparison.csv", tuple(rows[0]), rows)
+    write_json(folder / "comparison.json", {"set": reference[0]["summary"]["set"], "seeds": list(seeds), "rows": rows})
+    write_text(folder / "comparison.tex", _latex(rows))
+    picture = save_figure(_intervals(rows), folder / "comparison.png")
+    first = reference[0]["summary"]
+    page = render(
+        "comparison.html.j2",
+        rows=rows,
+        summary=first,
+        seeds=seeds,
+        picture=inline(picture),
+        published=published,
+        settings=reference[0]["config"]["settings"],
+    )
+    write_text(folder / "index.html", page)
+    return rows
+
+
+def _read(run: Path) -> dict[str, Any]:
+    config = run_settings(run)
+    figures = read_json(run / "summary.json", "a run's summary")
+    folds = [read_json(path, "a fold's result") for path in sorted(run.glob("fold-*/fold.json"))]
+    said = read_predictions(run / "predictions.csv", tuple(figures["expressions"]))
+    return {"config": config, "summary": figures, "folds": folds, "said": said, "run": run}
+
+
+def _row(
+    variant: str, runs: list[dict[str, Any]], reference: list[dict[str, Any]], published: PublishedSet | None
+) -> dict[str, Any]:
+    expressions = tuple(runs[0]["summary"]["expressions"])
+    figures = [summary(run["said"], expressions) for run in runs]
+    per_fold = np.concatenate([one["per_fold"] for one in figures])
+    low, high = subject_bootstrap(_all(runs))
+    network = describe(settings_from(runs[0]["config"]["settings"]), len(expressions), 100)
+    row: dict[str, Any] = {
+        "variant": variant,
+        "accuracy": round(100 * float(np.mean([one["accuracy"] for one in figures])), 2),
+        "accuracy_low": round(100 * low, 2),
+        "accuracy_high": round(100 * high, 2),
+        "fold_mean": round(100 * float(per_fold.mean()), 2),
+        "fold_std": round(100 * float(per_fold.std(ddof=1)) if len(per_fold) > 1 else 0.0, 2),
+        "uar": round(100 * float(np.mean([one["uar"] for one in figures])), 2),
+        "difference": "",
+        "difference_low": "",
+        "difference_high": "",
+        "t_test_p": "",
+        "only_reference_right": "",
+        "only_this_right": "",
+        "mcnemar_p": "",
+        "parameters": network["total_parameters"],
+        "gflop": round(network["total_operations"] / 1e9, 2),
+        "published": _published(variant, published),
+    }
+    if runs is reference:
+        return row
+    if {one.sequence for one in runs[0]["said"]} != {one.sequence for one in reference[0]["said"]}:
+        raise InputError(
+            f"{runs[0]['run']} and {reference[0]['run']} were not tested on the same sequences; finish both with the "
+            "same folds"
+        )
+    theirs = np.concatenate([summary(run["said"], expressions)["per_fold"] for run in reference])
+    sizes = [(len(fold["test_subjects"]), len(fold["train_subjects"])) for fold in runs[0]["folds"]]
+    share = float(np.mean([test / train for test, train in sizes]))
+    folds, sequences = corrected_t_test(per_fold, theirs, share), mcnemar(reference[0]["said"], runs[0]["said"])
+    row.update(
+        difference=round(100 * folds.difference, 2),
+        difference_low=round(100 * folds.low, 2),
+        difference_high=round(100 * folds.high, 2),
+        t_test_p=float(f"{folds.p:.3g}"),
+        only_reference_right=sequences.only_first,
+        only_this_right=sequences.only_second,
+        mcnemar_p=float(f"{sequences.p:.3g}"),
+    )
+    return row
+
+
+def _all(runs: list[dict[str, Any]]) -> list[Prediction]:
+    return [one for run in runs for one in run["said"]]
+
+
+def _published(variant: str, published: PublishedSet | None) -> float | str:
+    if published is None:
+        return ""
+    return published.accuracy if variant == "tfen" else published.ablations.get(variant, "")
+
+
+def _latex(rows: list[dict[str, Any]]) -> str:
+    columns = ["Network", "Accuracy", "95 % interval", "Mean (std) of folds", "UAR", "Difference", "p", "Paper"]
+    table = [
+        [
+            row["variant"],
+            f"{row['accuracy']:.2f}",
+            f"{row['accuracy_low']:.1f}--{row['accuracy_high']:.1f}",
+            f"{row['fold_mean']:.2f} ({row['fold_std']:.2f})",
+            f"{row['uar']:.2f}",
+            "" if row["difference"] == "" else f"{row['difference']:+.2f}",
+            row["t_test_p"],
+            row["published"],
+        ]
+        for row in rows
+    ]
+    return latex_table(columns, table)
+
+
+def _intervals(rows: list[dict[str, Any]]) -> Figure:
+    figure, axes = plt.subplots(figsize=(6.4, 0.38 * len(rows) + 0.9))
+    for k, row in enumerate(rows):
+        colour = BLUE if k == 0 else GREY
+        axes.plot([row["accuracy_low"], row["accuracy_high"]], [k, k], color=colour, lw=2)
+        axes.plot(row["accuracy"], k, "o", color=colour, ms=6)
+        if row["published"] != "":
+            axes.plot(row["published"], k, "D", color=ORANGE, ms=5, mfc="none")
+    axes.axvline(rows[0]["accuracy"], color=BLUE, lw=0.8, ls=":")
+    axes.set_yticks(range(len(rows)), [row["variant"] for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("accuracy, % (line: 95 % interval over subjects; diamond: the paper)")
+    return figure

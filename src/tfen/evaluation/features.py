@@ -1,0 +1,103 @@
+"""What each part of a trained network makes of sequences: the raw material of figures and leakage measures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+
+from tfen.config import Settings, settings_from
+from tfen.data.clips import Clips, FrameStore
+from tfen.data.prepared import PreparedSet, Sequence, open_set
+from tfen.errors import InputError
+from tfen.evaluation.runs import run_settings
+from tfen.files import read_json
+from tfen.models.tfen import TFEN
+from tfen.models.weights import load
+
+POOLED = 4
+"""Feature maps are averaged down to POOLED x POOLED places before they are measured."""
+
+
+@dataclass(frozen=True)
+class RunFold:
+    """A finished fold, opened: its network and the sequences that it was trained and tested on."""
+
+    number: int
+    network: TFEN
+    store: FrameStore
+    settings: Settings
+    training: list[Sequence]
+    testing: list[Sequence]
+    accuracy: float
+
+    def clips(self, sequences: list[Sequence]) -> Clips:
+        return Clips(self.store, sequences, self.settings.model.frames, self.settings.model.image_size)
+
+
+def open_folds(run: Path) -> tuple[PreparedSet, list[RunFold]]:
+    """Open the finished folds of a run, with the set that it ran on.
+
+    Raises:
+        InputError: the run or its set is not there any more.
+    """
+    config = run_settings(run)
+    settings = settings_from(config["settings"])
+    found = open_set(Path(config["set_folder"]), settings.folds.exclude)
+    store = FrameStore(found, settings.model.image_size, settings.data)
+    folds = []
+    for path in sorted(run.glob("fold-*/fold.json")):
+        about = read_json(path, "a fold's result")
+        folds.append(
+            RunFold(
+                about["fold"],
+                load(path.parent).network,
+                store,
+                settings,
+                found.of_subjects(frozenset(about["train_subjects"])),
+                found.of_subjects(frozenset(about["test_subjects"])),
+                about["accuracy"],
+            )
+        )
+    if not folds:
+        raise InputError(f"{run} has no finished fold; run `tfen crossval` to its end first")
+    return found, folds
+
+
+def feature_maps(network: TFEN, frames_BCHW: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the maps of F, E and TFE, each (B, C, H, W); only E where nothing is decoupled, none in baselines."""
+    if network.face_extractor is None or network.decoupler is None:
+        one_map = network.features(frames_BCHW)
+        return {} if one_map is frames_BCHW else {"E": one_map}
+    face, expression = network.face_extractor(frames_BCHW), network.expression_extractor(frames_BCHW)
+    return {"F": face, "E": expression, "TFE": network.decoupler(expression, face)}
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of n sequences: `clips` (n, dims) for F, E, TFE and T, `frames` (n, S, dims) for F, E and TFE."""
+
+    sequences: list[Sequence]
+    clips: dict[str, np.ndarray]
+    frames: dict[str, np.ndarray]
+
+
+@torch.no_grad()
+def extract(fold: RunFold, sequences: list[Sequence]) -> Features:
+    """Return pooled features of sequences (middle frames, centre crops)."""
+    network = fold.network.eval()
+    pooled: dict[str, list[np.ndarray]] = {}
+    last: list[np.ndarray] = []
+    for batch in fold.clips(sequences).testing(fold.settings.train.batch_size):
+        count, length = batch.clips.shape[:2]
+        maps = feature_maps(network, batch.clips.flatten(0, 1))
+        for name, found in maps.items():
+            small = functional.adaptive_avg_pool2d(found.float(), POOLED).flatten(1)
+            pooled.setdefault(name, []).append(small.unflatten(0, (count, length)).numpy())
+        into_t = maps.get("TFE", maps.get("E"))
+        into_t = batch.clips if into_t is None else into_t.unflatten(0, (count, length))
+        last.append(network.temporal.embed(into_t).float().numpy())
+    frames = {name: np.concatenate(parts) for name, parts in pooled.items()}
+    clips = {name: values.mean(1) for name, values in frames.items()}
+    return Features(sequences, {**clips, "T": np.concatenate(last)}, frames)

@@ -1,0 +1,109 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, refuses, tfen
+from scipy import stats
+
+from tfen.evaluation.metrics import Prediction
+from tfen.evaluation.statistics import corrected_t_test, mcnemar, subject_bootstrap
+
+RUN = [*SMALL, "--folds.count", "2", "--folds.select", "last"]
+
+
+def answers(right: str, name: str = "s") -> list[Prediction]:
+    """One prediction for each letter: r is right, w is wrong; two sequences a subject."""
+    said = {"r": "anger", "w": "fear"}
+    return [
+        Prediction(0, f"{name}{k}", f"{name}{k // 2}", "anger", said[letter], (1.0, 0.0))
+        for k, letter in enumerate(right)
+    ]
+
+
+def test_mcnemar_counts_the_sequences_that_one_alone_got_right() -> None:
+    result = mcnemar(answers("rrrrrwwr"), answers("rwwwwrwr"))
+    assert (result.only_first, result.only_second) == (4, 1)
+    assert result.p == pytest.approx(2 * (5 + 1) / 2**5)  # of five, four or more on one side, either side
+    assert mcnemar(answers("rw"), answers("rw")).p == 1.0
+
+
+def test_mcnemar_refuses_different_sequences() -> None:
+    with pytest.raises(ValueError, match="different sequences"):
+        mcnemar(answers("rr"), answers("rr", name="other"))
+
+
+def test_the_t_test_without_shared_subjects_is_the_ordinary_paired_one() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.random(10), rng.random(10)
+    result, expected = corrected_t_test(first, second, 0.0), stats.ttest_rel(first, second)
+    assert result.p == pytest.approx(expected.pvalue)
+    assert (result.low, result.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+def test_the_correction_for_shared_subjects_widens_the_interval_as_nadeau_and_bengio_say() -> None:
+    first, second = np.array([0.9, 0.8, 0.85, 0.95]), np.array([0.8, 0.8, 0.8, 0.8])
+    result = corrected_t_test(first, second, 1 / 3)
+    d = first - second
+    t = d.mean() / np.sqrt((1 / 4 + 1 / 3) * d.var(ddof=1))
+    assert result.difference == pytest.approx(d.mean())
+    assert result.p == pytest.approx(2 * (1 - stats.t.cdf(t, 3)))
+
+
+def test_the_interval_draws_subjects_not_sequences() -> None:
+    """Two sequences of a subject that are always alike tell no more than one."""
+    rng = np.random.default_rng(1)
+    alike = "".join(letter * 2 for letter in rng.choice(["r", "w"], 100))
+    low, high = subject_bootstrap(answers(alike))
+    share = alike.count("r") / 200
+    half = 1.96 * np.sqrt(share * (1 - share) / 100)
+    assert (low, high) == pytest.approx((share - half, share + half), abs=0.02)
+
+
+def test_compare_runs_all_variants_on_the_same_folds_and_tests_them(tiny_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "comparison"
+    names = ("tfen", "without-facial-decoupling", "r3d18+ec-stfl")
+    done = tfen("compare", tiny_set, out, *RUN, "--variants", *names)
+    assert done.returncode == 0, done.stderr
+    page = Path(done.stdout.strip().splitlines()[-1])
+    assert page == out / "comparison/index.html"
+    text = page.read_text()
+    assert all(name in text for name in names)
+    rows = list(csv.DictReader((page.parent / "comparison.csv").open()))
+    assert [row["variant"] for row in rows] == list(names)
+    for row in rows:
+        figures = json.loads((out / row["variant"] / "summary.json").read_text())
+        assert float(row["accuracy"]) == pytest.approx(100 * figures["accuracy"], abs=0.005)
+        assert float(row["uar"]) == pytest.approx(100 * figures["uar"], abs=0.005)
+    folds = [
+        [
+            fold["test_subjects"]
+            for fold in map(json.loads, (p.read_text() for p in sorted((out / name).glob("fold-*/fold.json"))))
+        ]
+        for name in names
+    ]
+    assert folds[0] == folds[1] == folds[2]
+    assert (page.parent / "comparison.tex").read_text().count(r"\\") == 4
+    again = tfen("compare", tiny_set, out, *RUN, "--variants", *names)
+    assert again.stderr.count("done before") == 6
+
+
+def test_repeats_run_other_seeds(tiny_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "comparison"
+    done = tfen("compare", tiny_set, out, *RUN, "--variants", "without-facial-decoupling", "--repeats", 2, "--seed", 3)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((out / "comparison/comparison.json").read_text())
+    assert found["seeds"] == [3, 4]
+    means = [
+        json.loads((out / name / "summary.json").read_text())["accuracy"]
+        for name in ("without-facial-decoupling", "without-facial-decoupling-seed-4")
+    ]
+    assert found["rows"][0]["accuracy"] == pytest.approx(100 * np.mean(means), abs=0.005)
+
+
+def test_unknown_variants_are_refused(tiny_set: Path, tmp_path: Path) -> None:
+    refuses(
+        "compare", tiny_set, tmp_path / "out", "--variants", "tfen", "without-everything", says="without-everything"
+    )
+    assert not (tmp_path / "out").exists()

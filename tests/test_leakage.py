@@ -1,0 +1,127 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, refuses, tfen
+
+from tfen.data.prepared import Sequence
+from tfen.evaluation.figures import class_distances, tsne
+from tfen.evaluation.leakage import (
+    cosine,
+    equal_error_rate,
+    gallery_halves,
+    identity_hits,
+    linear_probe,
+    nearest_probe,
+)
+
+RUN = [*SMALL, "--folds.count", "2", "--folds.select", "last"]
+
+
+def sequences(subjects: int = 8, expressions: int = 6) -> list[Sequence]:
+    names = ("anger", "contempt", "disgust", "fear", "happiness", "sadness")[:expressions]
+    return [Sequence(f"{s}-{name}", f"s{s}", name, 4) for s in range(subjects) for name in names]
+
+
+def test_the_halves_show_every_subject_with_other_expressions() -> None:
+    own = sequences()
+    first, second = gallery_halves(own) or (np.zeros(0, int), np.zeros(0, int))
+    assert sorted([*first, *second]) == list(range(len(own)))
+    for half in (first, second):
+        assert {own[k].subject for k in half} == {f"s{s}" for s in range(8)}
+    assert not {own[k].expression for k in first} & {own[k].expression for k in second}
+
+
+def test_single_sequences_cannot_be_halved_and_repeats_of_one_expression_can() -> None:
+    assert gallery_halves([Sequence("a", "s1", "fear", 3), Sequence("b", "s2", "fear", 3)]) is None
+    twice = [Sequence(f"{s}{k}", s, "fear", 3) for s in ("s1", "s2") for k in range(2)]
+    halves = gallery_halves(twice)
+    assert halves is not None
+    assert [half.tolist() for half in halves] == [[0, 2], [1, 3]]
+
+
+@pytest.mark.parametrize("probe", [linear_probe, nearest_probe])
+def test_probes_find_who_it_is_where_it_shows_and_guess_where_it_does_not(probe) -> None:  # type: ignore[no-untyped-def]
+    own, rng = sequences(), np.random.default_rng(0)
+    subjects = np.array([one.subject for one in own])
+    halves = gallery_halves(own)
+    assert halves is not None
+    code = {name: rng.normal(size=20) for name in set(subjects)}
+    shown = np.stack([code[name] for name in subjects]) + 0.2 * rng.normal(size=(len(own), 20))
+    assert identity_hits(probe, shown, subjects, halves).mean() > 0.95
+    hidden = [identity_hits(probe, rng.normal(size=(len(own), 20)), subjects, halves).mean() for _ in range(5)]
+    assert np.mean(hidden) == pytest.approx(1 / 8, abs=0.08)
+
+
+def test_equal_error_rate_of_a_hand_worked_example() -> None:
+    same = np.array([True, True, True, True, False, False, False, False])
+    likeness = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.2, 0.1, 0.0])
+    assert equal_error_rate(same, likeness) == pytest.approx(0.25)  # accept above 0.5: one of four wrong on either side
+    assert equal_error_rate(same, same.astype(float)) == 0
+
+
+def test_cosine_of_pairs() -> None:
+    x = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, -2.0]])
+    assert cosine(x) == pytest.approx(np.array([[1, 0.5**0.5, 0], [0.5**0.5, 1, -(0.5**0.5)], [0, -(0.5**0.5), 1]]))
+
+
+def test_distances_of_a_hand_worked_example() -> None:
+    points = np.array([[0.0, 0], [2, 0], [1, 3], [1, 5], [1, 4]])
+    labels = np.array(["anger", "anger", "fear", "fear", "fear"])
+    between, mean, variance = class_distances(points, labels, ("anger", "fear", "sadness"))
+    assert between[0, 1] == between[1, 0] == pytest.approx(4)
+    assert mean[:2] == pytest.approx([1, 2 / 3])
+    assert variance[:2] == pytest.approx([0, 2 / 9])
+    assert np.isnan([between[0, 2], mean[2], variance[2]]).all()
+
+
+def test_the_same_features_give_the_same_picture() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
+    assert (tsne(x) == tsne(x)).all()
+
+
+def test_figures_and_leakage_of_a_run(tiny_set: Path, tmp_path: Path) -> None:
+    run, plain = tmp_path / "run", tmp_path / "plain"
+    assert tfen("crossval", tiny_set, run, *RUN).returncode == 0
+    assert tfen("crossval", tiny_set, plain, *RUN, "--variant", "without-facial-decoupling").returncode == 0
+    done = tfen("figures", run, "--beside", plain, "--expression", "anger")
+    assert done.returncode == 0, done.stderr
+    names = {Path(line).name for line in done.stdout.splitlines()}
+    assert {"figure-9-maps.png", "figure-10-tsne.png", "table-11-distances-features.csv"} <= names
+    rows = list(csv.reader((run / "figures/table-11-distances-plane.csv").open()))
+    assert rows[0] == ["", "An", "Ha", "Su", "intra mean", "intra variance"]
+    assert rows[1][1] == "-"
+    assert rows[1][2].count("/") == 1
+    before = (run / "figures/figure-10-tsne.png").read_bytes()
+    assert tfen("figures", run, "--beside", plain, "--expression", "anger").returncode == 0
+    assert (run / "figures/figure-10-tsne.png").read_bytes() == before
+
+    done = tfen("leakage", run)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.splitlines()[-1]).exists()
+    found = json.loads((run / "leakage/leakage.json").read_text())
+    assert found["folds"] == 2
+    places = {(row["place"], row["measure"]) for row in found["measures"]}
+    assert {(place, "identity_linear") for place in ("F", "E", "TFE", "T")} <= places
+    assert ("T", "identity_adversary") not in places  # T's features are no maps
+    for row in found["measures"]:
+        assert 0 <= row["value"] <= 1
+        if row["measure"].startswith("identity"):
+            assert row["chance"] == pytest.approx(1 / 2)
+            assert row["low"] <= row["value"] <= row["high"]
+
+
+def test_known_factors_are_regressed_on_a_synthetic_set(synthetic_set: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = tfen("crossval", synthetic_set, run, *RUN, "--folds.only", 0)
+    assert done.returncode == 0, done.stderr
+    done = tfen("leakage", run, "--no-adversary")
+    assert done.returncode == 0, done.stderr
+    assert "R2 of action units" in done.stdout
+
+
+def test_a_run_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    refuses("leakage", tmp_path, says="no finished run")
+    refuses("figures", tmp_path, says="no finished run")
