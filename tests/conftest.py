@@ -50,7 +50,7 @@ def write_tiny_set(
             place = folder / "frames" / name
             place.mkdir(parents=True)
             for k in range(frames):
-                image = np.full((size, size, 3), 40 + 25 * s, np.uint8)
+                image = np.full((size, size, 3), min(40 + 25 * s, 215), np.uint8)
                 image[4 + 9 * e : 10 + 9 * e, 4 : 8 + 6 * k] = 230
                 cv2.imwrite(str(place / f"{k + 1:02d}.png"), image)
             rows.append([name, f"p{s + 1}", expression, frames, "by hand"])

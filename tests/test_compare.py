@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, refuses, tfen
+import yaml
+from conftest import SMALL, refuses, tfen, write_tiny_set
 from scipy import stats
 
 from tfen.evaluation.metrics import Prediction
@@ -107,3 +108,38 @@ def test_unknown_variants_are_refused(tiny_set: Path, tmp_path: Path) -> None:
         "compare", tiny_set, tmp_path / "out", "--variants", "tfen", "without-everything", says="without-everything"
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_changes_one_setting_and_nothing_else(tiny_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sweep"
+    done = tfen("sweep", tiny_set, out, *RUN, "--over", "train.adversary-interval", "--values", 2, 3)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((out / "sweep/sweep.csv").open()))
+    assert [row["train.adversary-interval"] for row in rows] == ["2", "3"]
+    settings = [
+        yaml.safe_load((out / f"adversary-interval-{value}/config.yaml").read_text())["settings"] for value in (2, 3)
+    ]
+    assert settings[0]["train"].pop("adversary_interval") == 2
+    assert settings[1]["train"].pop("adversary_interval") == 3
+    assert settings[0] == settings[1]
+    refuses("sweep", tiny_set, tmp_path / "no", *RUN, "--over", "train.beta", "--values", 1, says="no setting")
+
+
+def test_evaluate_matches_labels_by_name_and_leaves_the_others_out_of_the_choice(
+    tiny_set: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights"
+    assert tfen("train", tiny_set, weights, *SMALL, "--folds.select", "last").returncode == 0
+    other = write_tiny_set(tmp_path / "other", 3, ("happiness", "neutral", "surprise"))
+    done = tfen("evaluate", weights, other, "--out", tmp_path / "judged")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "judged/summary.json").read_text())
+    assert figures["expressions"] == ["happiness", "surprise"]
+    assert figures["left_out_of_the_choice"] == ["anger"]
+    assert figures["sequences_left_out"] == 3
+    rows = list(csv.DictReader((tmp_path / "judged/predictions.csv").open()))
+    assert len(rows) == 6
+    assert all(float(row["happiness"]) + float(row["surprise"]) == pytest.approx(1, abs=1e-5) for row in rows)
+    stranger = write_tiny_set(tmp_path / "stranger", 3, ("neutral", "anger"))
+    refuses("evaluate", weights, stranger, "--out", tmp_path / "none", says="fewer than two")
+    assert not (tmp_path / "none").exists()

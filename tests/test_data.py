@@ -144,3 +144,14 @@ def test_strong_augmentation_plays_clips_backwards_or_holds_their_last_frame() -
     assert set(shares) == {(0, 2, 4, 5), (5, 4, 2, 0), (5, 5, 5, 5)}
     assert shares[(5, 4, 2, 0)] == pytest.approx(1 / 3, abs=0.06)
     assert shares[(5, 5, 5, 5)] == pytest.approx(1 / 4, abs=0.06)
+
+
+def test_balanced_sampling_shows_every_expression_as_often(tmp_path: Path) -> None:
+    found = open_set(write_tiny_set(tmp_path / "set", subjects=12))
+    rare = [one for one in found.sequences if one.expression != "anger" or one.subject == "p1"]
+    for sampling, expected in (("natural", 1 / 25), ("balanced", 1 / 3)):
+        clips = Clips(FrameStore(found, 32, DataSettings(sampling=sampling)), rare, 2, 32)  # type: ignore[arg-type]
+        seen = [
+            one.expression for epoch in range(40) for batch in clips.training(epoch, 8, 0) for one in batch.sequences
+        ]
+        assert seen.count("anger") / len(seen) == pytest.approx(expected, abs=0.03)

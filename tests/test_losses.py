@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 
 from tfen.models.tfen import TFEN
+from tfen.training.adversarial import balanced_weights
 from tfen.training.losses import confusion_loss, ec_stfl_loss, expression_loss, identification_loss, network_loss
 
 
@@ -82,3 +84,14 @@ def test_ec_stfl_of_a_batch_without_pairs_to_compare_is_zero(labels: list[int]) 
     assert loss.item() == 0
     assert features.grad is not None
     assert not features.grad.any()
+
+
+def test_balanced_weights_are_those_of_scikit_learn_and_weigh_the_loss() -> None:
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    weights = balanced_weights(np.bincount(labels, minlength=4))
+    assert weights[:3].numpy() == pytest.approx(compute_class_weight("balanced", classes=np.arange(3), y=labels))
+    assert weights[3] == 0
+    scores = np.random.default_rng(0).normal(size=(10, 4))
+    w, p = weights.numpy()[labels], softmax(scores)[np.arange(10), labels]
+    loss = expression_loss(torch.tensor(scores), torch.tensor(labels), 0.0, weights)
+    assert loss.item() == pytest.approx(-(w * np.log(p)).sum() / w.sum(), rel=1e-5)

@@ -22,6 +22,7 @@ from tfen.config import (
     Settings,
     TrainSettings,
     make_settings,
+    plain,
     settings_from,
 )
 from tfen.errors import InputError, TfenError
@@ -249,6 +250,56 @@ def compare(
     print(f"{out}/comparison/index.html")
 
 
+@app.command(help_epilogue="Example: tfen sweep faces sweep --preset synth --over train.alpha --values 1 5 25")
+def sweep(
+    set: Path,
+    out: Path,
+    *,
+    over: str,
+    values: Annotated[tuple[str, ...], Several],
+    experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
+    init: str | None = None,
+    model: ModelSettings = ModelSettings(),  # noqa: B008
+    data: DataSettings = DataSettings(),  # noqa: B008
+    face: FaceSettings = FaceSettings(),  # noqa: B008
+    train: TrainSettings = TrainSettings(),  # noqa: B008
+    folds: FoldSettings = FoldSettings(),  # noqa: B008
+) -> None:
+    """Cross-validate one network with several values of one setting, everything else the same.
+
+    Folds that are finished are not run again.
+
+    Args:
+        set: A prepared set.
+        out: Folder of the sweep: a run for each value, and sweep/ with table and picture.
+        over: The setting, such as train.alpha, model.frames or train.adversary-interval.
+        values: Its values.
+        init: Weights to start from: a run, a weights folder or a hub id.
+    """
+    import yaml
+
+    from tfen.data.prepared import open_set
+    from tfen.evaluation.comparison import sweep_folder, write_sweep
+    from tfen.training.crossval import cross_validate
+
+    part, _, name = over.replace("-", "_").partition(".")
+    base = plain(Settings(model=model, data=data, face=face, train=train, folds=folds))
+    if part not in base or name not in base[part]:
+        raise InputError(
+            f"--over names {over!r}, which is no setting; expected one such as train.alpha or model.frames"
+        )
+    plans = []
+    for value in values:
+        base[part][name] = yaml.safe_load(value)
+        plans.append((value, settings_from(base)))
+    found = open_set(set, folds.exclude)
+    for value, settings in plans:
+        say(f"{over} {value}")
+        print(f"{over} {value}: {headline(cross_validate(found, sweep_folder(out, over, value), settings, init))}")
+    write_sweep(out, over, tuple(values))
+    print(f"{out}/sweep/sweep.csv")
+
+
 @app.command(name="train", help_epilogue="Example: tfen train faces weights --preset synth")
 def train_command(
     set: Path,
@@ -274,6 +325,29 @@ def train_command(
 
     settings = Settings(model=model, data=data, face=face, train=train, folds=folds)
     print(train_on_all(open_set(set, folds.exclude), out, settings, init))
+
+
+@app.command(help_epilogue="Example: tfen evaluate weights other-faces --out judged")
+def evaluate(weights: str, set: Path, *, out: Path | None = None) -> None:
+    """Test trained weights on another set: labels are matched by name, the others are left out of the choice.
+
+    Args:
+        weights: A run (its first fold), a weights folder or a hub id.
+        set: A prepared set.
+        out: Folder of the results; runs/<set>-evaluated if not given.
+    """
+    from tfen.data.prepared import open_set
+    from tfen.training.crossval import evaluate as judge
+
+    out = out or Path("runs") / f"{set.name}-evaluated"
+    figures = judge(weights, open_set(set), out)
+    print(
+        f"accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f} ({figures['sequences']} sequences of "
+        f"{figures['subjects']} subjects, choice of {', '.join(figures['expressions'])})"
+    )
+    if figures["sequences_left_out"]:
+        print(f"{figures['sequences_left_out']} sequences show expressions that the weights do not know")
+    print(f"{out}/summary.json")
 
 
 @app.command(help_epilogue="Example: tfen report run")
@@ -369,10 +443,12 @@ def info(
 
 def headline(figures: dict[str, Any]) -> str:
     """Return a run's figures in one line."""
+    one = figures["folds"] == 1
+    spread = "" if one else f", standard deviation {figures['std']:.3f}"
     return (
         f"{figures['variant']}: accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f}, WAR {figures['war']:.3f} "
-        f"({figures['sequences']} sequences of {figures['subjects']} unseen subjects, {figures['folds']} folds, "
-        f"standard deviation {figures['std']:.3f}; epoch: {figures['epoch_chosen_by']})"
+        f"({figures['sequences']} sequences of {figures['subjects']} unseen subjects, {figures['folds']} "
+        f"fold{'' if one else 's'}{spread}; epoch: {figures['epoch_chosen_by']})"
     )
 
 

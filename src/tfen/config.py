@@ -81,6 +81,8 @@ class DataSettings:
     """paper: random crop and flip. strong: light, blur, geometry, noise, cut-outs, backwards and stills too, for real-world transfer."""
     normalise: Normalise = "imagenet"
     """imagenet: fixed mean and deviation. clip: zero mean and unit deviation in each clip."""
+    sampling: Literal["natural", "balanced"] = "natural"
+    """natural: every training sequence once an epoch. balanced: as many, drawn so that all expressions are as frequent."""
     face_label: Literal["subject", "sequence"] = "subject"
     """What counts as a face: the subject, or each sequence by itself where subjects are unknown (DFEW)."""
     cache_gb: float = 4.0
@@ -142,6 +144,8 @@ class TrainSettings:
     """What the interval counts; three-of-adversary: that many steps of A for each of E, D, T."""
     norm: Norm = "squared"
     """The norm in Eqs. 5 and 6: squared ("MSE-based") or absolute (the 2-norm of a number)."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: in the expression loss each expression weighs the inverse of its share of the training sequences."""
     label_smoothing: float = 0.0
     """Smoothing of the expression labels."""
     seed: int = 0

@@ -79,9 +79,19 @@ class Clips:
     def __len__(self) -> int:
         return len(self.sequences)
 
+    def counts(self) -> np.ndarray:
+        """Return how many sequences each expression has, (K,)."""
+        numbers = [self.expressions.index(sequence.expression) for sequence in self.sequences]
+        return np.bincount(numbers, minlength=len(self.expressions))
+
     def training(self, epoch: int, batch_size: int, seed: int) -> Iterator[Batch]:
         """Yield an epoch's batches in random order; the last one is left out if it holds a single clip."""
-        order = np.random.default_rng([seed, epoch, 3]).permutation(len(self.sequences))
+        rng = np.random.default_rng([seed, epoch, 3])
+        order = rng.permutation(len(self.sequences))
+        if self.store.settings.sampling == "balanced":
+            counts = self.counts()
+            own = np.array([counts[self.expressions.index(sequence.expression)] for sequence in self.sequences])
+            order = rng.choice(len(own), len(own), p=1 / own / np.count_nonzero(counts))
         groups = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
         if len(groups) > 1 and len(groups[-1]) == 1:
             groups.pop()

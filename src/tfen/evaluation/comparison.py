@@ -57,6 +57,46 @@ def write_comparison(out: Path, variants: tuple[str, ...], seeds: tuple[int, ...
     return rows
 
 
+def write_sweep(out: Path, setting: str, values: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Write `sweep/` of a folder of runs that differ in one setting: table (CSV, LaTeX) and picture; return the rows.
+
+    Args:
+        setting: its name, such as train.alpha.
+        values: in the order of the runs' folders.
+    """
+    rows = []
+    for value in values:
+        run = _read(sweep_folder(out, setting, value))
+        low, high = subject_bootstrap(run["said"])
+        figures = summary(run["said"], tuple(run["summary"]["expressions"]))
+        percent = {
+            "accuracy": figures["accuracy"],
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "fold_std": figures["std"],
+            "uar": figures["uar"],
+        }
+        rows.append({setting: value, **{name: round(100 * number, 2) for name, number in percent.items()}})
+    folder = out / "sweep"
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "sweep.csv", tuple(rows[0]), rows)
+    write_text(folder / "sweep.tex", latex_table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
+    figure, axes = plt.subplots(figsize=(0.7 * len(rows) + 1.8, 2.8))
+    at = range(len(rows))
+    axes.vlines(at, [row["accuracy_low"] for row in rows], [row["accuracy_high"] for row in rows], color=BLUE, lw=1.5)
+    axes.plot(at, [row["accuracy"] for row in rows], "o-", color=BLUE)
+    axes.set_xticks(at, values)
+    axes.set(xlabel=setting, ylabel="accuracy, % (line: 95 % interval)")
+    save_figure(figure, folder / "sweep.png")
+    return rows
+
+
+def sweep_folder(out: Path, setting: str, value: str) -> Path:
+    """Return where a sweep keeps the run with one value of a setting."""
+    return out / f"{setting.split('.')[-1]}-{value}"
+
+
 def _read(run: Path) -> dict[str, Any]:
     config = run_settings(run)
     figures = read_json(run / "summary.json", "a run's summary")

@@ -1,6 +1,7 @@
 """The report of a cross-validation: one self-contained HTML page, with PNG, CSV and LaTeX beside it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from tfen.config import settings_from
 from tfen.data.prepared import PreparedSet, open_set, read_image
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
+from tfen.evaluation.calibration import reliability, tempered
 from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, latex_table, render, save_figure
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.published import PUBLISHED, PublishedSet
 from tfen.evaluation.runs import read_predictions, run_settings
+from tfen.evaluation.subgroups import Subgroup, subgroups
 from tfen.files import read_json, told, write_csv, write_text
 from tfen.labels import ABBREVIATIONS
 from tfen.models.describe import describe
@@ -42,6 +45,10 @@ def write_report(run: Path, out: Path) -> Path:
     histories = [_history(path) for path in sorted(run.glob("fold-*/metrics.jsonl"))]
     pictures["folds"] = save_figure(_fold_bars(folds, figures), out / "folds.png")
     pictures["curves"] = save_figure(_curves(histories), out / "curves.png")
+    pictures["calibration"] = save_figure(_calibration(said, folds, expressions), out / "calibration.png")
+    groups = _subgroups(config, said)
+    if groups:
+        write_csv(out / "subgroups.csv", tuple(vars(groups[0])), (vars(group) for group in groups))
     examples = _examples(config, figures, said, out)
     if examples is not None:
         pictures["examples"] = examples
@@ -74,6 +81,7 @@ def write_report(run: Path, out: Path) -> Path:
         published=published,
         rows=rows,
         network=network,
+        groups=groups,
     )
     write_text(out / "index.html", html)
     return out / "index.html"
@@ -179,6 +187,36 @@ def _curves(histories: list[list[dict[str, Any]]]) -> Figure:
     left.set_title("Losses of both players (thin: single folds)", fontsize=9)
     right.set_title("Accuracies of both players", fontsize=9)
     return figure
+
+
+def _calibration(said: list[Prediction], folds: list[dict[str, Any]], expressions: tuple[str, ...]) -> Figure:
+    """Draw how confidence and accuracy agree; also after each fold's temperature, where folds have one."""
+    temperatures = {fold["fold"]: fold["temperature"] for fold in folds if fold.get("temperature") is not None}
+    drawn = [("as it is", ORANGE, said)]
+    if all(one.fold in temperatures for one in said):
+        mended = [
+            replace(one, probabilities=tuple(tempered(np.array([one.probabilities]), temperatures[one.fold])[0]))
+            for one in said
+        ]
+        drawn.append(("with the temperature fitted on validation", BLUE, mended))
+    figure, axes = plt.subplots(figsize=(3.6, 3.2))
+    axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
+    for words, colour, own in drawn:
+        found = reliability(own, expressions)
+        filled = found.counts > 0
+        label = f"{words}: ECE {100 * found.ece:.1f} %"
+        axes.plot(found.confidence[filled], found.accuracy[filled], "o-", color=colour, ms=4, lw=1.2, label=label)
+    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def _subgroups(config: dict[str, Any], said: list[Prediction]) -> list[Subgroup]:
+    """Return the accuracy by subgroup; nothing where the set is gone or knows nothing of its subjects."""
+    try:
+        return subgroups(open_set(Path(config["set_folder"])), said)
+    except InputError:
+        return []
 
 
 def _examples(config: dict[str, Any], figures: dict[str, Any], said: list[Prediction], out: Path) -> Path | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -21,13 +22,18 @@ from tfen.training.losses import confusion_loss, ec_stfl_loss, expression_loss, 
 class Game:
     """The two players and their steps. F takes no part: its weights and BatchNorm statistics never change.
 
-    `gathers` adds EC-STFL to the expression loss (baselines of Table 8).
+    `gathers` adds EC-STFL to the expression loss (baselines of Table 8); `class_weights_K` weighs its expressions.
     """
 
     def __init__(
-        self, network: TFEN, settings: TrainSettings, accelerator: Accelerator | None = None, gathers: bool = False
+        self,
+        network: TFEN,
+        settings: TrainSettings,
+        accelerator: Accelerator | None = None,
+        gathers: bool = False,
+        class_weights_K: torch.Tensor | None = None,
     ) -> None:
-        self.network, self.settings, self.gathers = network, settings, gathers
+        self.network, self.settings, self.gathers, self.class_weights_K = network, settings, gathers, class_weights_K
         self.accelerator = accelerator or Accelerator(cpu=True)
         ours = [network.expression_extractor, network.decoupler, network.temporal]
 
@@ -70,12 +76,12 @@ class Game:
                 features = network.temporal.embed(typical)
                 scores = network.temporal.classify(features)
                 gathering = ec_stfl_loss(features, labels)
-                expression = expression_loss(scores, labels, settings.label_smoothing)
+                expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
                 loss = expression + settings.ec_stfl_weight * gathering
                 figures["ec_stfl_loss"] = gathering.item()
             else:
                 scores = network.temporal(typical)
-                loss = expression = expression_loss(scores, labels, settings.label_smoothing)
+                loss = expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
             if adversary is not None:
                 adversary.eval().requires_grad_(False)
                 confusion = confusion_loss(network.face_scores(typical), settings.norm)
@@ -128,6 +134,12 @@ def is_adversary_turn(iteration: int, epoch: int, settings: TrainSettings) -> bo
     return iteration % interval == 0
 
 
+def balanced_weights(counts: np.ndarray) -> torch.Tensor:
+    """Return a weight for each expression, the inverse of its share of the sequences over their number, (K,)."""
+    shares = np.where(counts > 0, counts / counts.sum(), np.inf)
+    return torch.tensor(1 / shares / np.count_nonzero(counts), dtype=torch.float32)
+
+
 @dataclass
 class Course:
     """What a training left behind: figures of every epoch, and the weights of the best measured one."""
@@ -157,7 +169,8 @@ def train(
     network.to(accelerator.device)
     if accelerator.device.type == "cpu":
         network.channels_last()
-    game = Game(network, plan, accelerator, settings.model.variant.endswith(EC_STFL))
+    weights = balanced_weights(clips.counts()).to(accelerator.device) if plan.class_weights == "balanced" else None
+    game = Game(network, plan, accelerator, settings.model.variant.endswith(EC_STFL), weights)
     course, iteration, best = Course(), 0, -1.0
     with meter(f"training {settings.model.variant}", plan.epochs * len(clips), "clips") as progress:
         for epoch in range(1, plan.epochs + 1):

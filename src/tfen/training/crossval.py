@@ -12,11 +12,12 @@ from tfen import __version__
 from tfen.config import Settings, plain
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.folds import Fold, make_folds, validation_split
-from tfen.data.prepared import PreparedSet
+from tfen.data.prepared import PreparedSet, Sequence
 from tfen.errors import InputError
-from tfen.evaluation.metrics import summary
+from tfen.evaluation.calibration import fit_temperature, reliability
+from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import read_predictions, write_predictions
-from tfen.files import told, write_json, write_text
+from tfen.files import told, whole_folder, write_json, write_text
 from tfen.models.weights import load, save_network, save_weights
 from tfen.progress import say
 from tfen.training.fold import predict, train_network
@@ -113,9 +114,14 @@ def _run_fold(
 
         everybody = list(found.sequences) if settings.face.subjects == "all" else None
         trained = train_network(store, training, choosing, settings, seed, start, watch, everybody)
-    tests = Clips(store, testing, settings.model.frames, settings.model.image_size)
-    said = predict(trained.network, tests, settings, fold.number)
+
+    def ask(sequences: list[Sequence]) -> list[Prediction]:
+        clips = Clips(store, sequences, settings.model.frames, settings.model.image_size)
+        return predict(trained.network, clips, settings, fold.number)
+
+    said = ask(testing)
     write_predictions(folder / "predictions.csv", said, found.expressions)
+    temperature = fit_temperature(ask(validation), found.expressions) if validation else None
     if trained.faces is not None:
         save_weights(folder / "faces.safetensors", trained.faces.network.state_dict())
     about = {"set": found.name, "fold": fold.number, "train_subjects": sorted(fold.train), "epoch": trained.epoch}
@@ -130,6 +136,7 @@ def _run_fold(
             "test_subjects": sorted(fold.test),
             "epoch": trained.epoch,
             "accuracy": right / len(said),
+            "temperature": temperature,
             "face_accuracy": None if trained.faces is None else trained.faces.accuracy,
             "face_history": [] if trained.faces is None else trained.faces.history,
         },
@@ -180,8 +187,52 @@ def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]
         "epoch_chosen_by": HOW_CHOSEN[settings.folds.select],
         "optimistic": settings.folds.select == "best-on-test",
         "set": found.name,
+        "ece": reliability(said, found.expressions).ece,
     }
     write_json(out / "summary.json", figures)
+    return figures
+
+
+def evaluate(weights: str, found: PreparedSet, out: Path) -> dict[str, Any]:
+    """Test trained weights on a whole set, its labels matched by name, and return the summary that is written to `out`.
+
+    Expressions that only the weights know are left out of the choice; sequences of expressions that the weights do not
+    know are left out and counted.
+
+    Raises:
+        InputError: the two have fewer than two expressions in common, or `out` exists.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    loaded = load(weights)
+    shared = tuple(name for name in loaded.expressions if name in found.expressions)
+    if len(shared) < 2:
+        raise InputError(
+            f"{weights} knows {', '.join(loaded.expressions)} and {found.folder} has {', '.join(found.expressions)}: "
+            "fewer than two in common, nothing to choose between"
+        )
+    kept = found.without(tuple(name for name in found.expressions if name not in shared))
+    settings = loaded.settings
+    store = FrameStore(kept, settings.model.image_size, settings.data)
+    clips = Clips(store, list(kept.sequences), settings.model.frames, settings.model.image_size)
+    among = [loaded.expressions.index(name) for name in shared]
+    said = predict(loaded.network, clips, settings, among=among)
+    with whole_folder(out) as part:
+        write_predictions(part / "predictions.csv", said, shared)
+        figures = {
+            **summary(said, shared),
+            "expressions": list(shared),
+            "left_out_of_the_choice": [name for name in loaded.expressions if name not in shared],
+            "sequences_left_out": len(found.sequences) - len(kept.sequences),
+            "variant": settings.model.variant,
+            "weights": weights,
+            "trained_on": loaded.about.get("set"),
+            "set": found.name,
+            "epoch_chosen_by": "none: trained before",
+            "ece": reliability(said, shared).ece,
+            "confusion": confusions(said, shared).tolist(),
+        }
+        write_json(part / "summary.json", figures)
     return figures
 
 

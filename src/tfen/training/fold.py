@@ -107,14 +107,21 @@ def start_from(network: TFEN, expressions: tuple[str, ...], start: Loaded) -> No
         say(f"the weights to start from do not know {', '.join(fresh)}: their classifier rows start afresh")
 
 
-def predict(network: TFEN, clips: Clips, settings: Settings, fold: int = 0) -> list[Prediction]:
-    """Return what the network says about every sequence: middle frames, centre crops."""
+def predict(
+    network: TFEN, clips: Clips, settings: Settings, fold: int = 0, among: list[int] | None = None
+) -> list[Prediction]:
+    """Return what the network says about every sequence: middle frames, centre crops.
+
+    Args:
+        among: numbers of the network's expressions to choose from, in order, named as the set's; all if not given.
+    """
     device = next(network.parameters()).device
     network.eval()
     out = []
     with torch.no_grad():
         for batch in clips.testing(settings.train.batch_size):
-            probabilities = network(batch.clips.to(device)).float().softmax(1).cpu()
+            scores = network(batch.clips.to(device)).float()
+            probabilities = (scores if among is None else scores[:, among]).softmax(1).cpu()
             for sequence, row in zip(batch.sequences, probabilities):
                 said = clips.expressions[int(row.argmax())]
                 values = tuple(round(float(value), 6) for value in row)

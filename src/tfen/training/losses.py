@@ -7,9 +7,11 @@ from torch import Tensor
 from tfen.config import Norm
 
 
-def expression_loss(scores_BK: Tensor, labels_B: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Return L_exp (Eq. 4): cross-entropy of the softmax of T's scores, mean over the batch."""
-    return functional.cross_entropy(scores_BK.float(), labels_B, label_smoothing=smoothing)
+def expression_loss(
+    scores_BK: Tensor, labels_B: Tensor, smoothing: float = 0.0, weights_K: Tensor | None = None
+) -> Tensor:
+    """Return L_exp (Eq. 4): cross-entropy of the softmax of T's scores, mean over the batch (weighted, if asked for)."""
+    return functional.cross_entropy(scores_BK.float(), labels_B, weights_K, label_smoothing=smoothing)
 
 
 def identification_loss(face_scores_BN: Tensor, labels_B: Tensor, norm: Norm = "squared") -> Tensor:

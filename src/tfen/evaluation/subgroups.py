@@ -1,0 +1,72 @@
+"""Accuracy by subgroup, where a set knows its subjects: sex, age, ancestry, glasses, beard; and pose of sequences."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfen.data.prepared import PreparedSet
+from tfen.evaluation.metrics import Prediction
+from tfen.evaluation.statistics import subject_bootstrap
+from tfen.files import read_csv
+
+ATTRIBUTES = ("sex", "age", "ancestry", "glasses", "beard")
+"""Columns of `subjects.csv` that are looked at, where they are there."""
+TURNED = 6.0
+"""Degrees of yaw from which on a head counts as turned."""
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """Sequences that share a value of an attribute: how many, of how many subjects, accuracy and its 95 % interval."""
+
+    attribute: str
+    value: str
+    sequences: int
+    subjects: int
+    accuracy: float
+    low: float
+    high: float
+
+
+def subgroups(found: PreparedSet, said: list[Prediction]) -> list[Subgroup]:
+    """Return the accuracy of every subgroup that the set knows of; nothing where it knows none."""
+    values: dict[str, dict[str, str]] = {}
+    table = found.folder / "subjects.csv"
+    if table.exists():
+        for row in read_csv(table, ("subject",), "a table of subjects"):
+            for attribute in ATTRIBUTES:
+                if row.get(attribute):
+                    value = _decade(row[attribute]) if attribute == "age" else row[attribute]
+                    values.setdefault(attribute, {})[row["subject"]] = value
+    out = []
+    for attribute, of_subject in values.items():
+        out += _groups(attribute, [(of_subject.get(one.subject), one) for one in said])
+    out += _groups("pose", [(_pose(found, one.sequence), one) for one in said])
+    return out
+
+
+def _groups(attribute: str, valued: list[tuple[str | None, Prediction]]) -> list[Subgroup]:
+    out = []
+    for value in sorted({value for value, _ in valued if value is not None}):
+        own = [one for other, one in valued if other == value]
+        low, high = subject_bootstrap(own)
+        right = float(np.mean([one.true == one.predicted for one in own]))
+        out.append(Subgroup(attribute, value, len(own), len({one.subject for one in own}), right, low, high))
+    return out
+
+
+def _decade(age: str) -> str:
+    try:
+        years = int(float(age))
+    except ValueError:
+        return age
+    return "under 36" if years < 36 else "36 to 55" if years < 56 else "56 and over"
+
+
+def _pose(found: PreparedSet, sequence: str) -> str | None:
+    path = found.folder / "truth" / f"{sequence}.json"
+    if not path.exists():
+        return None
+    yaw = float(np.abs(np.array(json.loads(path.read_text(encoding="utf-8"))["pose"])[:, 0]).mean())
+    return "turned" if yaw >= TURNED else "frontal"
