@@ -24,7 +24,7 @@ test-all: $(VENV)/.installed
 	$(BIN)/pytest -n 2
 
 demo: $(VENV)/.installed
-	$(BIN)/tfen synth $(DEMO)/faces --subjects 90 --frames 6 --size 72 --expressions anger contempt disgust fear happiness sadness surprise --contact-sheet $(DEMO)/faces.png
+	$(BIN)/tfen synth $(DEMO)/faces --subjects 120 --frames 6 --size 72 --expressions anger contempt disgust fear happiness sadness surprise --contact-sheet $(DEMO)/faces.png
 	$(BIN)/tfen crossval $(DEMO)/faces $(DEMO)/run --preset synth --folds.only 0
 	$(BIN)/tfen report $(DEMO)/run
 

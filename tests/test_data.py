@@ -6,9 +6,9 @@ import pytest
 import torch
 from conftest import write_tiny_set
 
-from tfen.config import DataSettings
+from tfen.config import DataSettings, FoldSettings
 from tfen.data.clips import Clips, FrameStore, face_labels
-from tfen.data.folds import make_folds, subject_folds
+from tfen.data.folds import make_folds, subject_folds, subjects_of
 from tfen.data.prepared import natural, open_set
 from tfen.data.sampling import middle_frames, played_differently, random_frames
 from tfen.data.transforms import centre_crop, crop_and_flip, normalised, stored_size, strong
@@ -93,12 +93,13 @@ def test_folds_are_neighbours_by_id_and_disjoint() -> None:
 
 def test_validation_subjects_come_from_the_training_subjects(tmp_path: Path) -> None:
     found = open_set(write_tiny_set(tmp_path / "set", subjects=9))
-    folds = make_folds(found, 3, 0.3, seed=0)
+    folds = make_folds(found, FoldSettings(count=3, validation_share=0.3), seed=0)
     for fold in folds:
-        assert len(fold.validation) == 2
-        assert not fold.test & (fold.train | fold.validation)
-        assert not fold.train & fold.validation
-        assert fold.train | fold.validation | fold.test == set(found.subjects)
+        train, validation, test = (set(subjects_of(part)) for part in (fold.train, fold.validation, fold.test))
+        assert len(validation) == 2
+        assert not test & (train | validation)
+        assert not train & validation
+        assert train | validation | test == set(found.subjects)
 
 
 def test_too_few_subjects_are_refused() -> None:

@@ -95,3 +95,12 @@ def test_balanced_weights_are_those_of_scikit_learn_and_weigh_the_loss() -> None
     w, p = weights.numpy()[labels], softmax(scores)[np.arange(10), labels]
     loss = expression_loss(torch.tensor(scores), torch.tensor(labels), 0.0, weights)
     assert loss.item() == pytest.approx(-(w * np.log(p)).sum() / w.sum(), rel=1e-5)
+
+
+def test_the_cross_entropy_forms_of_both_face_losses(rng: np.random.Generator) -> None:
+    g, labels = softmax(rng.normal(size=(4, 6))), np.array([5, 0, 2, 2])
+    step_1 = identification_loss(torch.tensor(g), torch.tensor(labels), "cross-entropy")
+    assert step_1.item() == pytest.approx(-np.log(g[np.arange(4), labels]).mean())
+    divergence = np.mean([sum(1 / 6 * np.log((1 / 6) / row[k]) for k in range(6)) for row in g])
+    assert confusion_loss(torch.tensor(g), "cross-entropy").item() == pytest.approx(divergence)
+    assert confusion_loss(torch.full((2, 6), 1 / 6), "cross-entropy").item() == pytest.approx(0, abs=1e-6)

@@ -39,7 +39,7 @@ app = App(
 prepare = App(name="prepare", help="Turn recordings of your own, or a data set, into a prepared set.")
 app.command(prepare)
 
-Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "synth", "release"]
+Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "dfew-official", "synth", "release"]
 assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
 Dynamics = Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"]
 Shared = Parameter(name="*")
@@ -193,6 +193,35 @@ def crossval(
     figures = cross_validate(open_set(set, folds.exclude), out, settings, init, tensorboard)
     print(headline(figures))
     print(f"{out}/summary.json; make the report with: tfen report {out}")
+
+
+@app.command(name="folds", help_epilogue="Example: tfen folds prepared/ckplus --preset paper-ckplus --export folds.csv")
+def folds_command(
+    set: Path,
+    *,
+    export: Path | None = None,
+    start: Annotated[Start, Shared] = Start(),  # noqa: B008
+    train: TrainSettings = TrainSettings(),  # noqa: B008
+    folds: FoldSettings = FoldSettings(),  # noqa: B008
+) -> None:
+    """Print who is tested in which fold, and write it as a file that --folds.file reads.
+
+    Args:
+        set: A prepared set.
+        export: File to write: CSV with the columns fold, sequence, part.
+    """
+    from tfen.data.folds import make_folds, subjects_of, write_folds
+    from tfen.data.prepared import open_set
+
+    made = make_folds(open_set(set, folds.exclude), folds, train.seed)
+    print(f"{'fold':>4}{'training':>10}{'validation':>12}{'test':>6}  test subjects")
+    for fold in made:
+        names = subjects_of(fold.test)
+        shown = ", ".join(names[:6]) + (f" ... {names[-1]} ({len(names)})" if len(names) > 6 else "")
+        print(f"{fold.number:>4}{len(fold.train):>10}{len(fold.validation):>12}{len(fold.test):>6}  {shown}")
+    if export is not None:
+        write_folds(export, made)
+        print(export)
 
 
 @app.command(help_epilogue="Example: tfen compare faces comparison --preset synth --variants tfen without-adversarial")
@@ -366,7 +395,7 @@ def report(run: Path, *, out: Path | None = None) -> None:
 
 @app.command(help_epilogue="Example: tfen figures run --beside other-run")
 def figures(run: Path, *, out: Path | None = None, beside: Path | None = None, expression: str | None = None) -> None:
-    """Draw the paper's Figs. 9 and 10 and Tables 11 and 12: feature maps, t-SNE, distances between expressions.
+    """Draw the paper's figures and tables of a run: feature maps, t-SNE, confusions, rivals, distances.
 
     Args:
         run: Folder of a run.
@@ -457,7 +486,7 @@ class _PresetSource:
 
     def __call__(self, app: App, commands: Sequence[str], arguments: Any) -> None:
         given = {argument.name.lstrip("-"): argument for argument in arguments}
-        if "train.epochs" not in given and "model.width" not in given:
+        if not {"train.epochs", "model.width", "folds.count"} & set(given):
             return
 
         def told(name: str) -> str | None:

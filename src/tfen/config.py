@@ -31,9 +31,10 @@ BASELINES: tuple[str, ...] = VARIANTS[5:11]
 """Table 8: networks that take the frames as they are; "+ec-stfl" adds the loss of Jiang et al. (2020)."""
 EC_STFL = "+ec-stfl"
 Shortcut = Literal["A", "B"]
-Norm = Literal["squared", "absolute"]
+Norm = Literal["squared", "absolute", "cross-entropy"]
 Turns = Literal["iterations", "epochs", "three-of-adversary"]
 Select = Literal["last", "validation", "best-on-test"]
+Protocol = Literal["subjects", "leave-one-subject-out", "sequences", "dfew-12x10", "file"]
 Augment = Literal["paper", "strong"]
 Normalise = Literal["imagenet", "clip"]
 
@@ -143,7 +144,8 @@ class TrainSettings:
     turns: Turns = "iterations"
     """What the interval counts; three-of-adversary: that many steps of A for each of E, D, T."""
     norm: Norm = "squared"
-    """The norm in Eqs. 5 and 6: squared ("MSE-based") or absolute (the 2-norm of a number)."""
+    """The distance in Eqs. 5 and 6: squared ("MSE-based"), absolute (the 2-norm of a number), or, not the paper's,
+    cross-entropy, whose gradient does not vanish where A's scores are nearly equal or nearly certain."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: in the expression loss each expression weighs the inverse of its share of the training sequences."""
     label_smoothing: float = 0.0
@@ -170,10 +172,17 @@ class TrainSettings:
 
 @dataclass(kw_only=True)
 class FoldSettings:
-    """Cross-validation over subjects."""
+    """Who is tested when (Section 4.1)."""
 
+    protocol: Protocol = "subjects"
+    """subjects: nobody in training and test at once, ids ascending. leave-one-subject-out. sequences: ids of sequences
+    ascending, not subject-independent (a reading of the paper's words for MMI). dfew-12x10: twelve stratified subsets
+    of `count` folds each. file: folds from a file, or the set's own official ones."""
     count: int = 10
-    """Number of folds; subjects go to them by ascending id."""
+    """Number of folds."""
+    file: str | None = None
+    """CSV with the columns fold, sequence (or subject), part (train or test), for the protocol file; nothing means the
+    set's own official folds."""
     only: tuple[int, ...] = ()
     """Numbers of the folds to run; nothing means all."""
     select: Select = "validation"
@@ -187,9 +196,8 @@ class FoldSettings:
         _at_least("folds.count", self.count, 2)
         if not 0 < self.validation_share < 0.9:
             raise InputError(f"folds.validation-share is {self.validation_share}, expected between 0 and 0.9")
-        for fold in self.only:
-            if not 0 <= fold < self.count:
-                raise InputError(f"folds.only names fold {fold}, expected 0 to {self.count - 1}")
+        if self.file is not None and self.protocol != "file":
+            raise InputError(f"folds.file is given but folds.protocol is {self.protocol}; add --folds.protocol file")
 
 
 @dataclass(kw_only=True)
@@ -212,11 +220,18 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {"face_label": "sequence"},
         "model": {"expression_weights": "imagenet"},
         "train": {"epochs": 200, "lr_gamma": 0.5},
-        "folds": {"select": "last"},
+        "folds": {"select": "last", "protocol": "dfew-12x10"},
+    },
+    # The same network and training under the five folds that DFEW's publishers give and later papers use.
+    "dfew-official": {
+        "data": {"face_label": "sequence"},
+        "model": {"expression_weights": "imagenet"},
+        "train": {"epochs": 200, "lr_gamma": 0.5},
+        "folds": {"select": "last", "protocol": "file"},
     },
     # Minutes on two CPU cores instead of hours on a GPU: a quarter of the width, 64 pixels, a short smooth schedule.
     "synth": {
-        "model": {"width": 16, "image_size": 64},
+        "model": {"width": 16, "image_size": 64, "frames": 5},
         "data": {"normalise": "clip"},
         "face": {"epochs": 6, "lr": 0.003},
         "train": {

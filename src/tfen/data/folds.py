@@ -1,21 +1,78 @@
-"""Who is tested when: folds of subjects, so that nobody is in training and test at once."""
+"""Who is tested when: protocols that divide a set's sequences into folds.
 
+`subjects` is the paper's for CK+, MMI and Oulu-CASIA: subjects in ascending order of their ids, nobody in training and
+test at once. The other protocols are named in `tfen.config.Protocol`.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from tfen.data.prepared import PreparedSet
+from tfen.config import FoldSettings
+from tfen.data.prepared import PreparedSet, Sequence, natural, open_set
 from tfen.errors import InputError
+from tfen.files import read_csv, write_csv
+
+OFFICIAL = "official-folds.csv"
+"""A prepared set's own folds, where its publishers give some; columns as in a fold file."""
+COLUMNS = ("fold", "sequence", "part")
+DFEW_SUBSETS = 12
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One split: the subjects that train, those that choose the epoch (may be none), and those that are tested."""
+    """One split: the sequences that train, those that choose the epoch (may be none), and those that are tested."""
 
     number: int
-    train: frozenset[str]
-    validation: frozenset[str]
-    test: frozenset[str]
+    train: tuple[Sequence, ...]
+    validation: tuple[Sequence, ...]
+    test: tuple[Sequence, ...]
+
+
+def subjects_of(sequences: Iterable[Sequence]) -> tuple[str, ...]:
+    """Return the subjects of some sequences, ids ascending."""
+    return tuple(sorted({sequence.subject for sequence in sequences}, key=natural))
+
+
+def make_folds(found: PreparedSet, settings: FoldSettings, seed: int) -> list[Fold]:
+    """Return the folds of a set under the settings' protocol.
+
+    If the settings choose the epoch on validation, `validation_share` of each fold's training subjects go there.
+
+    Raises:
+        InputError: the set does not allow the protocol, or too few subjects.
+    """
+    fold_file = Path(settings.file) if settings.file else found.folder / OFFICIAL
+    splits = {
+        "subjects": lambda: by_subject(found, settings.count),
+        "leave-one-subject-out": lambda: by_subject(found, len(found.subjects)),
+        "sequences": lambda: by_sequence(found, settings.count),
+        "dfew-12x10": lambda: stratified_subsets(found, DFEW_SUBSETS, settings.count, seed),
+        "file": lambda: from_file(found, fold_file),
+    }[settings.protocol]()
+    folds = []
+    for number, (train, test) in enumerate(splits):
+        if not train or not test:
+            raise InputError(f"fold {number} has no {'training' if not train else 'test'} sequence; use fewer folds")
+        chosen: frozenset[str] = frozenset()
+        if settings.select == "validation":
+            rng = np.random.default_rng([seed, number, 2])
+            chosen = validation_split(subjects_of(train), settings.validation_share, rng)
+        folds.append(
+            Fold(
+                number,
+                tuple(one for one in train if one.subject not in chosen),
+                tuple(one for one in train if one.subject in chosen),
+                tuple(test),
+            )
+        )
+    return folds
+
+
+Split = tuple[list[Sequence], list[Sequence]]
+"""Training and test sequences, in the set's order."""
 
 
 def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]:
@@ -24,12 +81,107 @@ def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]
     Raises:
         InputError: fewer subjects than folds.
     """
-    if len(subjects) < count:
+    if len(subjects) < max(count, 2):
         raise InputError(
-            f"the set has {len(subjects)} subject{'s' if len(subjects) != 1 else ''}, fewer than the {count} folds; "
-            f"ask for at most {len(subjects)} folds or take a set with more subjects"
+            f"the set has {len(subjects)} subject{'s' if len(subjects) != 1 else ''}, fewer than the "
+            f"{max(count, 2)} folds; ask for at most {len(subjects)} folds or take a set with more subjects"
         )
     return [frozenset(group.tolist()) for group in np.array_split(np.array(subjects, dtype=object), count)]
+
+
+def by_subject(found: PreparedSet, count: int) -> list[Split]:
+    """Test a tenth (or another share) of the subjects at a time, ids ascending (Section 4.1)."""
+    groups = subject_folds(found.subjects, count)
+    return [(found.of_subjects(set(found.subjects) - test), found.of_subjects(test)) for test in groups]
+
+
+def by_sequence(found: PreparedSet, count: int) -> list[Split]:
+    """Divide the sequences themselves in ascending order of their ids, as the paper's words for MMI can be read.
+
+    Neighbouring folds may then share a subject: this protocol is not subject-independent.
+    """
+    ordered = sorted(found.sequences, key=lambda one: natural(one.name))
+    if len(ordered) < count:
+        raise InputError(f"the set has {len(ordered)} sequences, fewer than the {count} folds")
+    out = []
+    for group in np.array_split(np.arange(len(ordered)), count):
+        test = {ordered[k].name for k in group}
+        out.append(_split(found, test, {one.name for one in found.sequences} - test))
+    return out
+
+
+def stratified_subsets(found: PreparedSet, subsets: int, count: int, seed: int) -> list[Split]:
+    """Divide a set into subsets with the same share of every expression, and each of them into folds (Section 4.1.4).
+
+    Folds of a subset train and test inside it; fold number k belongs to subset k // count. In a set that knows its
+    subjects, all sequences of one stay together.
+    """
+    by_expression: dict[str, list[str]] = {}
+    expression_of: dict[str, list[str]] = {}
+    for one in found.sequences:
+        expression_of.setdefault(one.subject, []).append(one.expression)
+    for subject in found.subjects:
+        own = expression_of[subject]
+        by_expression.setdefault(max(sorted(set(own)), key=own.count), []).append(subject)
+    rng = np.random.default_rng([seed, 12])
+    cells: list[list[set[str]]] = [[set() for _ in range(count)] for _ in range(subsets)]
+    start = 0
+    for expression in sorted(by_expression):
+        subjects = by_expression[expression]
+        for place, k in enumerate(rng.permutation(len(subjects)), start):
+            cells[place % subsets][place // subsets % count].add(subjects[k])
+        start += len(subjects)
+    if not all(cell for subset in cells for cell in subset):
+        raise InputError(
+            f"the set has {len(found.subjects)} subjects: too few for {subsets} subsets of {count} folds each"
+        )
+    out = []
+    for subset in cells:
+        everybody = set().union(*subset)
+        out += [(found.of_subjects(everybody - test), found.of_subjects(test)) for test in subset]
+    return out
+
+
+def from_file(found: PreparedSet, path: Path) -> list[Split]:
+    """Read folds from a CSV with the columns fold, sequence (or subject) and part (train or test).
+
+    A sequence that a fold does not name takes no part in it; where no row says "train", all others train.
+
+    Raises:
+        InputError: missing columns, unknown names, or someone in training and test at once.
+    """
+    rows = read_csv(path, ("fold", "part"), "a file of folds")
+    key = "sequence" if rows and "sequence" in rows[0] else "subject"
+    known: dict[str, set[str]] = {}
+    for one in open_set(found.folder).sequences:
+        known.setdefault(one.name if key == "sequence" else one.subject, set()).add(one.name)
+    folds: dict[str, dict[str, set[str]]] = {}
+    for number, row in enumerate(rows, 2):
+        if row["part"] not in ("train", "test"):
+            raise InputError(f"{path} row {number}: part is {row['part']!r}, expected train or test")
+        name = row.get(key, "")
+        if name not in known:
+            raise InputError(f"{path} row {number}: the set has no {key} {name!r}")
+        folds.setdefault(row["fold"], {"train": set(), "test": set()})[row["part"]] |= known[name]
+    if not folds:
+        raise InputError(f"{path} names no fold; expected the columns fold, sequence or subject, part")
+    out = []
+    for label in sorted(folds, key=natural):
+        train, test = folds[label]["train"], folds[label]["test"]
+        twice = train & test
+        if twice:
+            raise InputError(f"{path}: fold {label} has {sorted(twice)[0]} in training and in test")
+        if not train:
+            train = {one.name for one in found.sequences} - test
+        out.append(_split(found, test, train))
+    return out
+
+
+def _split(found: PreparedSet, test: set[str], train: set[str]) -> Split:
+    return (
+        [one for one in found.sequences if one.name in train],
+        [one for one in found.sequences if one.name in test],
+    )
 
 
 def validation_split(subjects: tuple[str, ...], share: float, rng: np.random.Generator) -> frozenset[str]:
@@ -47,17 +199,12 @@ def validation_split(subjects: tuple[str, ...], share: float, rng: np.random.Gen
     return frozenset(subjects[i] for i in rng.permutation(len(subjects))[:count])
 
 
-def make_folds(found: PreparedSet, count: int, validation_share: float, seed: int) -> list[Fold]:
-    """Return the folds of a set; `validation_share` of the training subjects (0: none) go to validation."""
-    folds = []
-    groups = subject_folds(found.subjects, count)
-    for number, test in enumerate(groups):
-        rest = tuple(subject for subject in found.subjects if subject not in test)
-        validation: frozenset[str] = frozenset()
-        if validation_share > 0:
-            validation = validation_split(rest, validation_share, np.random.default_rng([seed, number, 2]))
-        train = frozenset(rest) - validation
-        if not train & {sequence.subject for sequence in found.sequences}:
-            raise InputError(f"fold {number} has no training subject; use more subjects or fewer folds")
-        folds.append(Fold(number, train, validation, test))
-    return folds
+def write_folds(path: Path, folds: list[Fold]) -> None:
+    """Write folds as a file that `--folds.file` reads; validation sequences are training sequences there."""
+    rows = [
+        {"fold": fold.number, "sequence": one.name, "part": part}
+        for fold in folds
+        for part, group in (("train", (*fold.train, *fold.validation)), ("test", fold.test))
+        for one in group
+    ]
+    write_csv(path, COLUMNS, rows)

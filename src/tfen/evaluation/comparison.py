@@ -76,7 +76,8 @@ def write_sweep(out: Path, setting: str, values: tuple[str, ...]) -> list[dict[s
             "fold_std": figures["std"],
             "uar": figures["uar"],
         }
-        rows.append({setting: value, **{name: round(100 * number, 2) for name, number in percent.items()}})
+        rounded = {name: round(100 * number, 2) for name, number in percent.items()}
+        rows.append({setting: value, **rounded, "epoch_chosen_by": run["summary"]["epoch_chosen_by"]})
     folder = out / "sweep"
     with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,6 +132,7 @@ def _row(
         "parameters": network["total_parameters"],
         "gflop": round(network["total_operations"] / 1e9, 2),
         "published": _published(variant, published),
+        "epoch_chosen_by": runs[0]["summary"]["epoch_chosen_by"],
     }
     if runs is reference:
         return row
@@ -140,7 +142,8 @@ def _row(
             "same folds"
         )
     theirs = np.concatenate([summary(run["said"], expressions)["per_fold"] for run in reference])
-    sizes = [(len(fold["test_subjects"]), len(fold["train_subjects"])) for fold in runs[0]["folds"]]
+    tested = [sum(one.fold == fold["fold"] for one in runs[0]["said"]) for fold in runs[0]["folds"]]
+    sizes = [(count, len(fold["train_sequences"])) for count, fold in zip(tested, runs[0]["folds"])]
     share = float(np.mean([test / train for test, train in sizes]))
     folds, sequences = corrected_t_test(per_fold, theirs, share), mcnemar(reference[0]["said"], runs[0]["said"])
     row.update(

@@ -11,7 +11,7 @@ from tfen.config import Settings, settings_from
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet, Sequence, open_set
 from tfen.errors import InputError
-from tfen.evaluation.runs import run_settings
+from tfen.evaluation.runs import read_predictions, run_settings
 from tfen.files import read_json
 from tfen.models.tfen import TFEN
 from tfen.models.weights import load
@@ -46,6 +46,7 @@ def open_folds(run: Path) -> tuple[PreparedSet, list[RunFold]]:
     settings = settings_from(config["settings"])
     found = open_set(Path(config["set_folder"]), settings.folds.exclude)
     store = FrameStore(found, settings.model.image_size, settings.data)
+    by_name = {sequence.name: sequence for sequence in found.sequences}
     folds = []
     for path in sorted(run.glob("fold-*/fold.json")):
         about = read_json(path, "a fold's result")
@@ -55,8 +56,8 @@ def open_folds(run: Path) -> tuple[PreparedSet, list[RunFold]]:
                 load(path.parent).network,
                 store,
                 settings,
-                found.of_subjects(frozenset(about["train_subjects"])),
-                found.of_subjects(frozenset(about["test_subjects"])),
+                [by_name[name] for name in about["train_sequences"]],
+                [by_name[one.sequence] for one in read_predictions(path.parent / "predictions.csv", found.expressions)],
                 about["accuracy"],
             )
         )

@@ -1,4 +1,4 @@
-"""The paper's Figs. 9 and 10 and Tables 11 and 12, from a run (or two of them side by side)."""
+"""The paper's figures and tables from a run (or two of them side by side): Figs. 9, 10, Tables 2 to 9, 11, 12."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,10 @@ from tfen.data.transforms import centre_crop
 from tfen.errors import InputError
 from tfen.evaluation.drawing import latex_table, save_figure
 from tfen.evaluation.features import RunFold, extract, feature_maps, open_folds
-from tfen.evaluation.runs import run_settings
-from tfen.files import told, write_csv, write_text
-from tfen.labels import ABBREVIATIONS
+from tfen.evaluation.metrics import confusions
+from tfen.evaluation.runs import read_predictions, run_settings
+from tfen.evaluation.tables import short, write_beside_published, write_confusion
+from tfen.files import read_json, told, write_csv, write_text
 
 Array = np.ndarray
 ROWS = {"input": "input", "E": "expression features", "F": "facial features", "TFE": "typical expression"}
@@ -37,7 +38,10 @@ class Panel:
 
 
 def write_figures(run: Path, out: Path, beside: Path | None = None, expression: str | None = None) -> list[Path]:
-    """Write Fig. 9, Fig. 10 and Tables 11/12 of a run into `out` and return what was written.
+    """Write Figs. 9 and 10, the confusion matrix, the table of rivals and Tables 11/12 of a run into `out`.
+
+    Returns:
+        what was written.
 
     Args:
         beside: another run on the same folds, whose t-SNE and distances stand left of this one's.
@@ -61,6 +65,12 @@ def write_figures(run: Path, out: Path, beside: Path | None = None, expression: 
     maps = _maps_figure(best, expression)
     if maps is not None:
         written.append(save_figure(maps, out / "figure-9-maps.png"))
+    figures = read_json(run / "summary.json", "a run's summary")
+    expressions = tuple(figures["expressions"])
+    counts = confusions(read_predictions(run / "predictions.csv", expressions), expressions)
+    written.append(write_confusion(out, counts, expressions))
+    if write_beside_published(out, figures):
+        written += [out / "comparison.csv", out / "comparison.tex"]
     for space in ("plane", "features"):
         written += _distance_table(panels, space, out)
     return written
@@ -171,10 +181,10 @@ def _distance_table(panels: list[Panel], space: str, out: Path) -> list[Path]:
     """Write Table 11/12 in the t-SNE plane (as printed) or in T's features; two runs are parted by "/"."""
     classes = panels[0].expressions
     tables = [class_distances(getattr(panel, space), panel.labels, classes) for panel in panels]
-    short = [ABBREVIATIONS.get(name, name) for name in classes]
-    columns = ["", *short, "intra mean", "intra variance"]
+    names = [short(name) for name in classes]
+    columns = ["", *names, "intra mean", "intra variance"]
     rows = []
-    for i, name in enumerate(short):
+    for i, name in enumerate(names):
         between = [
             "-" if i == j else "/".join(f"{table[0][i, j]:.2f}" for table in tables) for j in range(len(classes))
         ]

@@ -16,13 +16,13 @@ from tfen.data.prepared import PreparedSet, open_set, read_image
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
 from tfen.evaluation.calibration import reliability, tempered
-from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, latex_table, render, save_figure
+from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, render, save_figure
 from tfen.evaluation.metrics import Prediction, confusions, recalls
-from tfen.evaluation.published import PUBLISHED, PublishedSet
+from tfen.evaluation.published import PUBLISHED
 from tfen.evaluation.runs import read_predictions, run_settings
 from tfen.evaluation.subgroups import Subgroup, subgroups
+from tfen.evaluation.tables import in_percent, short, write_beside_published, write_confusion
 from tfen.files import read_json, told, write_csv, write_text
-from tfen.labels import ABBREVIATIONS
 from tfen.models.describe import describe
 
 
@@ -40,7 +40,7 @@ def write_report(run: Path, out: Path) -> Path:
     published = PUBLISHED.get(figures["set"])
     with told(out):
         out.mkdir(parents=True, exist_ok=True)
-    pictures = {"confusion": save_figure(_confusion(counts, expressions), out / "confusion.png")}
+    pictures = {"confusion": write_confusion(out, counts, expressions)}
     folds = [read_json(path, "a fold's result") for path in sorted(run.glob("fold-*/fold.json"))]
     histories = [_history(path) for path in sorted(run.glob("fold-*/metrics.jsonl"))]
     pictures["folds"] = save_figure(_fold_bars(folds, figures), out / "folds.png")
@@ -52,28 +52,15 @@ def write_report(run: Path, out: Path) -> Path:
     examples = _examples(config, figures, said, out)
     if examples is not None:
         pictures["examples"] = examples
-    percent = _percent(counts)
-    write_csv(
-        out / "confusion.csv",
-        ("true", *expressions),
-        ({"true": name, **dict(zip(expressions, row))} for name, row in zip(expressions, counts.tolist())),
-    )
-    short = [ABBREVIATIONS.get(name, name) for name in expressions]
-    table = [[name, *(f"{value:g}" for value in row)] for name, row in zip(short, percent)]
-    write_text(out / "confusion.tex", latex_table(["", *short], table))
-    rows = comparison_rows(figures, published)
-    listed = [[row["method"], row["descriptor"], f"{row['accuracy']:.2f}%"] for row in rows]
-    beside = latex_table(["Method", "Descriptor", "Accuracy"], listed, left=2)
-    write_text(out / "comparison.tex", beside if rows else "% The paper has no figure for this set.\n")
-    write_csv(out / "comparison.csv", ("method", "descriptor", "uar", "accuracy"), rows)
+    rows = write_beside_published(out, figures)
     network = describe(settings_from(config["settings"]), len(expressions), max(1, len(folds[0]["train_subjects"])))
     html = render(
         "report.html.j2",
         figures=figures,
         config=config,
         expressions=expressions,
-        short=short,
-        percent=percent,
+        short=[short(name) for name in expressions],
+        percent=in_percent(counts),
         counts=counts.tolist(),
         recall=recalls(counts).tolist(),
         folds=folds,
@@ -87,64 +74,11 @@ def write_report(run: Path, out: Path) -> Path:
     return out / "index.html"
 
 
-def comparison_rows(figures: dict[str, Any], published: PublishedSet | None) -> list[dict[str, Any]]:
-    """Return the paper's rivals, the paper's TFEN and this run, percent; empty where the set has no published figure."""
-    if published is None:
-        return []
-    rows: list[dict[str, Any]] = []
-    for rival in published.rivals:
-        uar = rival[2] if len(rival) == 4 else ""
-        rows.append({"method": rival[0], "descriptor": rival[1], "uar": uar, "accuracy": rival[-1]})
-    rows.append(
-        {"method": "Teng et al.", "descriptor": "TFEN", "uar": published.uar or "", "accuracy": published.accuracy}
-    )
-    rows.append(
-        {
-            "method": "this run",
-            "descriptor": figures["variant"],
-            "uar": round(100 * figures["uar"], 2),
-            "accuracy": round(100 * figures["accuracy"], 2),
-        }
-    )
-    return rows
-
-
-def _percent(counts: np.ndarray) -> list[list[float]]:
-    totals = np.maximum(counts.sum(1, keepdims=True), 1)
-    return (100 * counts / totals).round(2).tolist()
-
-
 def _history(path: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not a training's log: {error}") from None
-
-
-def _confusion(counts: np.ndarray, expressions: tuple[str, ...]) -> Figure:
-    percent = np.array(_percent(counts))
-    size = 0.62 * len(expressions) + 1.4
-    figure, axes = plt.subplots(figsize=(size, size))
-    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    for i, row in enumerate(percent):
-        for j, value in enumerate(row):
-            axes.text(
-                j,
-                i,
-                f"{value:.1f}" if value else "0",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if value > 55 else "#333",
-            )
-    axes.set_xticks(range(len(expressions)), expressions, rotation=40, ha="right")
-    axes.set_yticks(range(len(expressions)), expressions)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title("Confusion matrix, % of each true expression", fontsize=9)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    return figure
 
 
 def _fold_bars(folds: list[dict[str, Any]], figures: dict[str, Any]) -> Figure:

@@ -69,7 +69,7 @@ def corrected_t_test(first: np.ndarray, second: np.ndarray, test_share: float) -
 
     Args:
         first, second: accuracies of the same folds (and seeds), each of shape (J,).
-        test_share: tested subjects over training subjects of a fold, n_test / n_train.
+        test_share: tested sequences over training sequences of a fold, n_test / n_train.
     """
     differences = np.asarray(first, float) - np.asarray(second, float)
     mean, count = float(differences.mean()), len(differences)

@@ -30,3 +30,8 @@ def face_box(left_eye: Array, right_eye: Array, mouth: Array) -> tuple[Array, fl
         HEIGHT_OF_FACE * float(np.linalg.norm(mouth - eyes)),
     )
     return eyes + CENTRE_BELOW_EYES * (mouth - eyes), side
+
+
+def eyes_and_mouth(points: Array) -> tuple[tuple[Array, Array], Array]:
+    """Return the centres of the eyes (the left one in the image first) and of the mouth from 68 landmarks, (68, d)."""
+    return (points[36:42].mean(0), points[42:48].mean(0)), points[48:60].mean(0)

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tfen.faces.box import face_box
+from tfen.faces.box import eyes_and_mouth, face_box
 from tfen.synth import skin as skins
 from tfen.synth.assets import dress
 from tfen.synth.expressions import action_units, actions_over_time
@@ -234,7 +234,7 @@ class Performer:
             variation.strength,
         )
         vertices = self._vertices(weights)
-        eye, mouth = _eyes_and_mouth(self.shape.neutral[head.landmarks])
+        eye, mouth = eyes_and_mouth(self.shape.neutral[head.landmarks])
         centre, side = face_box(eye[0], eye[1], mouth)
         camera = Camera(
             centre + np.array([*rng.normal(0, variation.shift, 1), 0, *rng.normal(0, variation.shift, 1)]) * side,
@@ -293,11 +293,6 @@ class Performer:
         folds[:, :half] = np.tensordot(depth[:, 0], maps[:, :, :half], 1)
         folds[:, half:] = np.tensordot(depth[:, 1], maps[:, :, half:], 1)
         return self.skin.relief - strength * folds
-
-
-def _eyes_and_mouth(points: Array) -> tuple[tuple[Array, Array], Array]:
-    """Return the centres of the eyes (image left first) and of the mouth from 68 landmarks."""
-    return (points[36:42].mean(0), points[42:48].mean(0)), points[48:60].mean(0)
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Array:

@@ -11,7 +11,7 @@ import yaml
 from tfen import __version__
 from tfen.config import Settings, plain
 from tfen.data.clips import Clips, FrameStore
-from tfen.data.folds import Fold, make_folds, validation_split
+from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
 from tfen.data.prepared import PreparedSet, Sequence
 from tfen.errors import InputError
 from tfen.evaluation.calibration import fit_temperature, reliability
@@ -39,12 +39,10 @@ def cross_validate(
     Raises:
         InputError: too few subjects, or `out` holds a run with other settings.
     """
-    folds = make_folds(
-        found,
-        settings.folds.count,
-        settings.folds.validation_share if settings.folds.select == "validation" else 0,
-        settings.train.seed,
-    )
+    folds = make_folds(found, settings.folds, settings.train.seed)
+    beyond = [number for number in settings.folds.only if not 0 <= number < len(folds)]
+    if beyond:
+        raise InputError(f"folds.only names fold {beyond[0]}, expected 0 to {len(folds) - 1}")
     start = load(init) if init else None
     description = {
         "tfen": __version__,
@@ -94,7 +92,11 @@ def _run_fold(
     store: FrameStore, fold: Fold, folder: Path, settings: Settings, start: Any, init: str | None, tensorboard: bool
 ) -> None:
     found = store.found
-    training, validation, testing = (found.of_subjects(group) for group in (fold.train, fold.validation, fold.test))
+    training, validation, testing = list(fold.train), list(fold.validation), list(fold.test)
+    own = {
+        f"{part}_subjects": list(subjects_of(group))
+        for part, group in (("train", training), ("validation", validation), ("test", testing))
+    }
     missing = sorted(set(found.expressions) - {sequence.expression for sequence in training})
     if missing:
         raise InputError(f"fold {fold.number}: no training sequence shows {missing[0]}; use fewer folds or exclude it")
@@ -124,16 +126,16 @@ def _run_fold(
     temperature = fit_temperature(ask(validation), found.expressions) if validation else None
     if trained.faces is not None:
         save_weights(folder / "faces.safetensors", trained.faces.network.state_dict())
-    about = {"set": found.name, "fold": fold.number, "train_subjects": sorted(fold.train), "epoch": trained.epoch}
+    about = {"set": found.name, "fold": fold.number, "train_subjects": own["train_subjects"], "epoch": trained.epoch}
     save_network(folder, trained.network, settings, found.expressions, about)
     right = sum(one.true == one.predicted for one in said)
     write_json(
         folder / "fold.json",
         {
             "fold": fold.number,
-            "train_subjects": sorted(fold.train),
-            "validation_subjects": sorted(fold.validation),
-            "test_subjects": sorted(fold.test),
+            **own,
+            "train_sequences": [one.name for one in training],
+            "validation_sequences": [one.name for one in validation],
             "epoch": trained.epoch,
             "accuracy": right / len(said),
             "temperature": temperature,
@@ -187,10 +189,28 @@ def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]
         "epoch_chosen_by": HOW_CHOSEN[settings.folds.select],
         "optimistic": settings.folds.select == "best-on-test",
         "set": found.name,
+        "protocol": settings.folds.protocol,
         "ece": reliability(said, found.expressions).ece,
     }
+    if settings.folds.protocol == "dfew-12x10":
+        figures.update(over_subsets(said, found.expressions, settings.folds.count))
     write_json(out / "summary.json", figures)
     return figures
+
+
+def over_subsets(said: list[Prediction], expressions: tuple[str, ...], count: int) -> dict[str, Any]:
+    """Return DFEW's figures as the paper gives them: accuracy and UAR of each subset, averaged over the subsets."""
+    by_subset: dict[int, list[Prediction]] = {}
+    for one in said:
+        by_subset.setdefault(one.fold // count, []).append(one)
+    each = [summary(own, expressions) for own in by_subset.values()]
+    accuracies = [one["accuracy"] for one in each]
+    return {
+        "subsets": len(each),
+        "subset_accuracy_mean": float(np.mean(accuracies)),
+        "subset_uar_mean": float(np.mean([one["uar"] for one in each])),
+        "subset_std": float(np.std(accuracies, ddof=1)) if len(each) > 1 else 0.0,
+    }
 
 
 def evaluate(weights: str, found: PreparedSet, out: Path) -> dict[str, Any]:

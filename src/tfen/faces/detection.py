@@ -1,0 +1,98 @@
+"""Finding faces: one interface, a detector that needs no download, and better ones for which a model file is given."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+
+from tfen.errors import InputError
+
+LONGEST_SIDE = 480
+"""Pictures are searched at no more than this many pixels along their longer side."""
+DetectorName = Literal["haar", "yunet"]
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face: `box` is left, top, width, height in pixels; `score` tells how sure the detector is (its own scale)."""
+
+    box: tuple[float, float, float, float]
+    score: float
+
+
+class FaceDetector(Protocol):
+    """Anything that finds faces in a picture."""
+
+    name: str
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces of a picture (height, width, 3) uint8 RGB, the surest first."""
+        ...
+
+
+class HaarDetector:
+    """OpenCV's cascade of Haar features (Viola and Jones 2001; Lienhart and Maydt 2002): in the package, quick, frontal."""
+
+    name = "haar"
+
+    def __init__(self) -> None:
+        self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml")  # type: ignore[attr-defined]
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        small, scale = _shrunk(image)
+        grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+        least = max(24, min(grey.shape) // 8)
+        boxes, _, weights = self._cascade.detectMultiScale3(
+            grey, 1.1, 4, minSize=(least, least), outputRejectLevels=True
+        )
+        found = [
+            Face((float(x) / scale, float(y) / scale, float(w) / scale, float(h) / scale), float(weight))
+            for (x, y, w, h), weight in zip(boxes, np.ravel(weights))
+        ]
+        return sorted(found, key=lambda face: -face.score * face.box[2])
+
+
+class YuNetDetector:
+    """YuNet (Wu et al. 2023) through OpenCV, from a model file such as face_detection_yunet_2023mar.onnx."""
+
+    name = "yunet"
+
+    def __init__(self, model: Path) -> None:
+        if not model.is_file():
+            raise InputError(f"{model} does not exist; --detector-model wants YuNet's .onnx file (OpenCV Zoo, MIT)")
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), 0.6)
+        except cv2.error:
+            raise InputError(f"{model} is no model of YuNet that OpenCV can read") from None
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        small, scale = _shrunk(image)
+        self._net.setInputSize((small.shape[1], small.shape[0]))
+        rows = self._net.detect(np.ascontiguousarray(small[..., ::-1]))[1]
+        found = [] if rows is None else [Face(tuple(float(v) / scale for v in row[:4]), float(row[14])) for row in rows]  # type: ignore[arg-type]
+        return sorted(found, key=lambda face: -face.score)
+
+
+def _shrunk(image: np.ndarray) -> tuple[np.ndarray, float]:
+    scale = min(1.0, LONGEST_SIDE / max(image.shape[:2]))
+    if scale == 1.0:
+        return np.ascontiguousarray(image), 1.0
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA), scale
+
+
+def make_detector(name: str, model: Path | None = None) -> FaceDetector:
+    """Return a detector by name.
+
+    Raises:
+        InputError: an unknown name, or a model file that is missing or unfit.
+    """
+    if name == "haar":
+        return HaarDetector()
+    if name == "yunet":
+        if model is None:
+            raise InputError("the detector yunet needs its model: --detector-model face_detection_yunet_2023mar.onnx")
+        return YuNetDetector(model)
+    raise InputError(f"the detector {name!r} is unknown; choose haar or yunet")
