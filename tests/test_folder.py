@@ -10,6 +10,8 @@ from conftest import refuses, tfen
 
 from tfen.data.prepared import open_set
 
+PLAIN = ["--detector", "none"]
+
 
 def image(path: Path, width: int = 60, height: int = 80, value: int = 100) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,14 +51,14 @@ def test_stills_sequences_and_takes(photos: Path, tmp_path: Path) -> None:
     crops = [cv2.imread(str(path)) for path in found.frame_files(dan)]
     assert all(crop is not None and crop.shape == (32, 32, 3) and abs(int(crop.mean()) - 200) < 3 for crop in crops)
     about = json.loads((out / "prepared.json").read_text())
-    assert about["box"] == [10, 20, 40]
+    assert about["settings"]["box"] == {"left": 10, "top": 20, "side": 40}
     assert about["counts"]["per_expression"] == {"happiness": 5, "neutral": 4}
     assert before == {path: hashlib.sha256(path.read_bytes()).digest() for path in before}
 
 
 def test_two_runs_give_the_same_bytes(photos: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        assert tfen("prepare", "folder", photos, tmp_path / name).returncode == 0
+        assert tfen("prepare", "folder", photos, tmp_path / name, *PLAIN).returncode == 0
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()]
     assert len(files) > 10
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
@@ -66,7 +68,7 @@ def test_frames_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for k in (10, 9, 100):
         image(tmp_path / "in/anger/s1" / f"{k}.png", 40, 40, k)
         image(tmp_path / "in/fear/s1" / f"{k}.png", 40, 40, k)
-    assert tfen("prepare", "folder", tmp_path / "in", tmp_path / "out", "--size", 40).returncode == 0
+    assert tfen("prepare", "folder", tmp_path / "in", tmp_path / "out", "--size", 40, *PLAIN).returncode == 0
     found = open_set(tmp_path / "out")
     shades = [int(cv2.imread(str(path))[2, 2, 0]) for path in found.frame_files(found.sequences[0])]  # type: ignore[index]
     assert shades == sorted(shades)
@@ -79,7 +81,7 @@ def test_a_csv(photos: Path, tmp_path: Path) -> None:
         csv.writer(file).writerows(
             [["path", "subject", "expression"], *[[str(photos / row[0]), *row[1:]] for row in rows]]
         )
-    assert tfen("prepare", "folder", table, tmp_path / "out").returncode == 0
+    assert tfen("prepare", "folder", table, tmp_path / "out", *PLAIN).returncode == 0
     assert [s.frames for s in open_set(tmp_path / "out").sequences] == [1, 3]
     table.write_text("file,subject,expression\n")
     refuses("prepare", "folder", table, tmp_path / "x", says="no column path")
@@ -89,7 +91,7 @@ def test_a_csv(photos: Path, tmp_path: Path) -> None:
 
 def test_an_unreadable_image_leaves_its_sequence_out_and_names_it(photos: Path, tmp_path: Path) -> None:
     (photos / "Neutral/Ann.png").write_bytes(b"\x89PNG broken")
-    done = tfen("prepare", "folder", photos, tmp_path / "out")
+    done = tfen("prepare", "folder", photos, tmp_path / "out", *PLAIN)
     assert done.returncode == 0, done.stderr
     assert "left out Ann-neutral" in done.stderr
     assert "1 left out" in done.stdout
@@ -106,7 +108,8 @@ def test_what_cannot_be_prepared_is_refused(photos: Path, tmp_path: Path) -> Non
     assert "none of its 9 sequences" in sentence
     (photos / "anger").mkdir()
     refuses("prepare", "folder", photos, out, says="the class anger is empty")
-    (photos / "anger/clip.mp4").write_bytes(b"film")
+    (photos / "anger/Eve/take 1").mkdir(parents=True)
+    (photos / "anger/Eve/take 1/clip.mp4").write_bytes(b"film")
     refuses("prepare", "folder", photos, out, says="is a video where images are expected")
     (tmp_path / "bare").mkdir()
     refuses("prepare", "folder", tmp_path / "bare", out, says="has no folders")

@@ -59,7 +59,15 @@ def test_mmi_by_sequence_takes_neighbouring_ids_of_sequences() -> None:
     assert set(subjects_of(folds[8].test)) & set(subjects_of(folds[8].train))
 
 
-DFEW = {"happiness": 2445, "sadness": 1894, "neutral": 2669, "anger": 2173, "surprise": 1469, "disgust": 145, "fear": 902}
+DFEW = {
+    "happiness": 2445,
+    "sadness": 1894,
+    "neutral": 2669,
+    "anger": 2173,
+    "surprise": 1469,
+    "disgust": 145,
+    "fear": 902,
+}
 
 
 def test_dfew_has_twelve_stratified_subsets_of_ten_folds() -> None:
@@ -108,7 +116,9 @@ def test_a_fold_file_may_name_subjects_and_leave_the_others_to_training(tiny_set
 
 def test_official_folds_lie_in_the_prepared_set_and_excluded_expressions_do_not_disturb_them(tiny_set: Path) -> None:
     names = [f"p{k}-{name}" for k in range(1, 5) for name in ("anger", "happiness", "surprise")]
-    rows = [f"{fold},{name},{'test' if (k % 2 == fold) else 'train'}" for fold in (0, 1) for k, name in enumerate(names)]
+    rows = [
+        f"{fold},{name},{'test' if (k % 2 == fold) else 'train'}" for fold in (0, 1) for k, name in enumerate(names)
+    ]
     (tiny_set / "official-folds.csv").write_text("\n".join(["fold,sequence,part", *rows]) + "\n")
     folds = make_folds(open_set(tiny_set, ("surprise",)), FoldSettings(protocol="file", select="last"), 0)
     assert [len(fold.test) for fold in folds] == [4, 4]

@@ -128,37 +128,150 @@ def synth(
         print(f"{contact_sheet}: contact sheet")
 
 
+@dataclass
+class Cutting:
+    """How faces are found and cut out."""
+
+    detector: Literal["haar", "yunet", "none"] = "haar"
+    "Finds the faces. none: the box, or the largest centred square."
+    detector_model: Path | None = None
+    "The model file of the detector yunet."
+    align: Literal["none", "eyes"] = "eyes"
+    "eyes: crops are turned until the eyes are level, where landmarks are known. none: as in the paper."
+    size: int = 244
+    "Side of the stored crops, pixels."
+    jobs: int | None = None
+    "Processes; all cores if not given."
+    contact_sheet: Path | None = None
+    "Also write a picture of every expression of some subjects."
+
+
+Cuts = Annotated[Cutting, Shared]
+
+
+def _prepare(
+    set_name: str, source: Path, out: Path, cutting: Cutting, findings: Any, expected: Any, **more: Any
+) -> None:
+    """Prepare what a reader found, and say what came of it."""
+    from tfen.data.prepare import PrepareSettings, prepare
+
+    settings = PrepareSettings(
+        size=cutting.size,
+        detector=cutting.detector,
+        detector_model=None if cutting.detector_model is None else str(cutting.detector_model),
+        align=cutting.align,
+        **more,
+    )
+    counts = prepare(source, out, set_name, findings, settings, expected, cutting.jobs)
+    marked = f", {counts['marked']} frames without a face" if counts["marked"] else ""
+    print(
+        f"{out}: {counts['sequences']} sequences of {counts['subjects']} subjects, "
+        f"{counts['left_out']} left out{marked}"
+    )
+    if cutting.contact_sheet is not None:
+        from tfen.data.prepared import open_set
+        from tfen.evaluation.sheet import contact_sheet as draw
+
+        found = open_set(out)
+        stills = all(sequence.frames == 1 for sequence in found.sequences)
+        draw(found, cutting.contact_sheet, steps=1 if stills else 3)
+        print(f"{cutting.contact_sheet}: contact sheet")
+
+
 @prepare.command(name="folder", help_epilogue="Example: tfen prepare folder photos prepared/photos --box 110,130,180")
 def prepare_folder_command(
     source: Path,
     out: Path,
     *,
     box: str | None = None,
-    size: int = 244,
     grey: bool = False,
-    contact_sheet: Path | None = None,
+    cutting: Cuts = Cutting(),  # noqa: B008
 ) -> None:
-    """Prepare photographs or frames of your own whose faces are already centred.
+    """Prepare photographs, frames or films of your own.
 
     Args:
         source: <expression>/<subject>[/<sequence>]/..., or one file per subject, or a CSV with the columns path,
             subject, expression. A still counts as a sequence of one frame.
         out: Folder of the prepared set to make.
-        box: The face's square in every image: left,top,side in pixels; the largest centred square if not given.
-        size: Side of the stored crops, pixels.
+        box: The face's square, the same in every image: left,top,side in pixels; no face is looked for.
         grey: Take the colour away.
-        contact_sheet: Also write a picture of every expression of some subjects.
     """
-    from tfen.data.folder import Box, prepare_folder
+    from tfen.data.prepare import Box
+    from tfen.data.sources.folder import find
 
-    counts = prepare_folder(source, out, None if box is None else Box.parse(box), size, grey)
-    print(f"{out}: {counts['sequences']} sequences of {counts['subjects']} subjects, {counts['left_out']} left out")
-    if contact_sheet is not None:
-        from tfen.data.prepared import open_set
-        from tfen.evaluation.sheet import contact_sheet as draw
+    square = None if box is None else Box.parse(box)
+    _prepare("folder", source, out, cutting, find(source), None, box=square, grey=grey)
 
-        draw(open_set(out), contact_sheet, steps=1)
-        print(f"{contact_sheet}: contact sheet")
+
+@prepare.command(name="ckplus", help_epilogue="Example: tfen prepare ckplus ~/CK+ prepared/ckplus --align none")
+def prepare_ckplus(source: Path, out: Path, *, colour: bool = False, cutting: Cuts = Cutting()) -> None:  # noqa: B008
+    """Prepare CK+ from its official folders: 327 labelled sequences of 118 subjects, grey as in the paper.
+
+    Args:
+        source: Folder with cohn-kanade-images, Emotion and Landmarks.
+        out: Folder of the prepared set to make.
+        colour: Keep the colour of the few colour films.
+    """
+    from tfen.data.sources.ckplus import EXPECTED, find
+
+    _prepare("ckplus", source, out, cutting, find(source), EXPECTED, grey=not colour)
+
+
+@prepare.command(name="mmi", help_epilogue="Example: tfen prepare mmi ~/MMI prepared/mmi --align none")
+def prepare_mmi(source: Path, out: Path, *, cutting: Cuts = Cutting()) -> None:  # noqa: B008
+    """Prepare MMI from its official folders: 208 films of 31 subjects, whole from onset to offset.
+
+    Args:
+        source: Folder with Sessions.
+        out: Folder of the prepared set to make.
+    """
+    from tfen.data.sources.mmi import EXPECTED, find
+
+    _prepare("mmi", source, out, cutting, find(source), EXPECTED)
+
+
+@prepare.command(name="oulu-casia", help_epilogue="Example: tfen prepare oulu-casia ~/Oulu prepared/oulu --align none")
+def prepare_oulu(
+    source: Path,
+    out: Path,
+    *,
+    camera: Literal["VL", "NI"] = "VL",
+    light: Literal["Strong", "Weak", "Dark"] = "Strong",
+    cropped: bool = False,
+    cutting: Cuts = Cutting(),  # noqa: B008
+) -> None:
+    """Prepare Oulu-CASIA from its official folders: 480 sequences of 80 subjects for each camera and light.
+
+    Args:
+        source: Folder with OriginalImg or PreProcess_Img, however they are spelled, or with films.
+        out: Folder of the prepared set to make.
+        camera: VL (visible light, the paper's) or NI (near infrared).
+        light: The paper's is Strong.
+        cropped: Take the images that come cropped.
+    """
+    from tfen.data.sources.oulu_casia import EXPECTED, find
+
+    _prepare("oulu-casia", source, out, cutting, find(source, camera, light, cropped), EXPECTED)
+
+
+@prepare.command(name="dfew", help_epilogue="Example: tfen prepare dfew ~/DFEW prepared/dfew")
+def prepare_dfew(
+    source: Path,
+    out: Path,
+    *,
+    form: Literal["clip_224x224", "clip_224x224_16f", "clip_224x224_avi", "original"] | None = None,
+    cutting: Cuts = Cutting(),  # noqa: B008
+) -> None:
+    """Prepare DFEW from its official folders: 11,697 clips with a single label, and the five official folds.
+
+    Args:
+        source: Folder with Clip and EmoLabel_DataSplit (or Annotation).
+        out: Folder of the prepared set to make.
+        form: Which form of the clips; the first of the four that is there.
+    """
+    from tfen.data.sources.dfew import EXPECTED, find
+
+    _prepare("dfew", source, out, cutting, find(source, form), EXPECTED)
 
 
 @app.command(help_epilogue="Example: tfen crossval faces run --preset synth --folds.count 5")

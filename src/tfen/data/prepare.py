@@ -7,6 +7,7 @@ on with the sequences that have no record. Sources are only ever read.
 import hashlib
 import multiprocessing
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +23,7 @@ from tfen import __version__
 from tfen.data.folds import COLUMNS, OFFICIAL
 from tfen.data.prepared import Sequence, read_image, write_set
 from tfen.data.sources.recordings import Expected, Findings, Recording, inside
-from tfen.errors import InputError, TfenError
+from tfen.errors import InputError
 from tfen.faces.align import Align, Place, cut, place_from_box, place_from_landmarks
 from tfen.faces.detection import FaceDetector, make_detector
 from tfen.files import read_json, told, whole_folder, write_csv, write_json
@@ -97,7 +98,12 @@ class _Record:
 
 
 def prepare(
-    source: Path, out: Path, set_name: str, findings: Findings, settings: PrepareSettings, expected: Expected | None = None,
+    source: Path,
+    out: Path,
+    set_name: str,
+    findings: Findings,
+    settings: PrepareSettings,
+    expected: Expected | None = None,
     jobs: int | None = None,
 ) -> dict[str, Any]:
     """Prepare recordings in `out` and return the counts.
@@ -119,14 +125,16 @@ def prepare(
     _claim(out, description)
     missing = [one for one in recordings if not _record_path(out, one.name).exists()]
     with meter("preparing", len(recordings), "sequences", len(recordings) - len(missing)) as progress:
-        for name, left_out in _run(missing, out, settings, jobs or os.cpu_count() or 1):
+        for name, reason in _run(missing, out, settings, jobs or os.cpu_count() or 1):
             progress.advance()
-            if left_out:
-                say(f"left out {name}: {left_out}")
+            if reason:
+                say(f"left out {name}: {reason}")
     records = {one.name: _Record(**read_json(_record_path(out, one.name), "a sequence's record")) for one in recordings}
     kept = [one for one in recordings if records[one.name].left_out is None]
-    left_out = {**findings.left_out, **{name: r.left_out for name, r in records.items() if r.left_out is not None}}
+    left_out = dict(findings.left_out)
+    left_out.update({name: record.left_out for name, record in records.items() if record.left_out is not None})
     if not kept:
+        shutil.rmtree(out)
         first = next(iter(left_out.values()), "")
         raise InputError(f"{source}: none of its {len(recordings)} sequences could be prepared; the first: {first}")
     notes = [*findings.notes, *(expected.differences(kept) if expected is not None else [])]
@@ -248,9 +256,7 @@ def _prepare_one(one: Recording, out: Path, settings: PrepareSettings) -> tuple[
                 raise InputError(f"{one.video or one.files[0].parent}: no face was found in any frame")
     except InputError as error:
         record = _Record(left_out=str(error))
-    except (cv2.error, MemoryError, OSError) as error:
-        if isinstance(error, OSError) or isinstance(error, TfenError):
-            raise
+    except (cv2.error, MemoryError) as error:
         record = _Record(left_out=f"{one.video or one.files[0]} cannot be prepared: {str(error).splitlines()[0]}")
     write_json(_record_path(out, one.name), asdict(record))
     return one.name, record.left_out
@@ -364,7 +370,9 @@ def _place(one: Recording, number: int, image: Array, settings: PrepareSettings)
 def read_landmarks(path: Path) -> Array:
     """Read CK+'s landmarks: 68 lines of x and y, pixels."""
     try:
-        points = np.array([[float(word) for word in line.split()] for line in path.read_text().splitlines() if line.strip()])
+        points = np.array(
+            [[float(word) for word in line.split()] for line in path.read_text().splitlines() if line.strip()]
+        )
     except (ValueError, UnicodeDecodeError, OSError):
         points = np.zeros(0)
     if points.shape != (68, 2) or not np.isfinite(points).all():

@@ -36,7 +36,9 @@ def read_frames(path: Path) -> Iterator[Frame]:
                 raise InputError(f"{path} has no video track; give a film")
             stream = film.streams.video[0]
             if stream.codec_context.width * stream.codec_context.height > MOST_PIXELS:
-                raise InputError(f"{path} has frames of {stream.codec_context.width}x{stream.codec_context.height}: too large")
+                raise InputError(
+                    f"{path} has frames of {stream.codec_context.width}x{stream.codec_context.height}: too large"
+                )
             stream.thread_type = "AUTO"
             for frame in film.decode(stream):
                 image = frame.to_ndarray(format="rgb24")

@@ -44,7 +44,9 @@ def find(source: Path) -> Findings:
                 if not files:
                     raise InputError(f"{sequence} holds no images")
                 found.recordings.append(
-                    Recording(name, subject.name, expression, files, landmarks=_landmarks(marks, subject, sequence, files))
+                    Recording(
+                        name, subject.name, expression, files, landmarks=_landmarks(marks, subject, sequence, files)
+                    )
                 )
             except InputError as error:
                 found.left_out[name] = str(error)

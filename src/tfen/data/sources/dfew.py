@@ -6,7 +6,7 @@
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tfen.data.sources.recordings import VIDEOS, Expected, Findings, Recording, children, folders, images
 from tfen.errors import InputError
@@ -36,7 +36,9 @@ def find(source: Path, form: Form | None = None) -> Findings:
     there = {path.name: path for path in folders(clips)}
     chosen = next((there[name] for name in ((form,) if form else FORMS) if name in there), None)
     if chosen is None:
-        raise InputError(f"{source} holds no {form or ' nor '.join(FORMS)}: expected Clip/clip_224x224/00001/... as handed out")
+        raise InputError(
+            f"{source} holds no {form or ' nor '.join(FORMS)}: expected Clip/clip_224x224/00001/... as handed out"
+        )
     found = Findings()
     labels = _labels(source, found)
     media = {_number(path.stem if path.is_file() else path.name): path for path in children(chosen)}
@@ -79,7 +81,9 @@ def _labels(source: Path, found: Findings) -> dict[int, int]:
             if path.suffix.lower() == ".csv":
                 rows += _read_split(path, part, found)
     if not rows:
-        raise InputError(f"{split} holds no set_1.csv to set_5.csv; expected train(single-labeled) and test(single-labeled)")
+        raise InputError(
+            f"{split} holds no set_1.csv to set_5.csv; expected train(single-labeled) and test(single-labeled)"
+        )
     if min(label for *_, label in rows) == 0:
         if max(label for *_, label in rows) > 6:
             raise InputError(f"{split} has labels from 0 to 7; expected 1 to 7 (or 0 to 6)")
@@ -88,13 +92,13 @@ def _labels(source: Path, found: Findings) -> dict[int, int]:
     labels: dict[int, int] = {}
     for _, _, number, label in rows:
         if labels.setdefault(number, label) != label:
-            found.left_out[f"{number:05d}"] = f"{split.name} gives clip {number} two labels: {labels[number]} and {label}"
+            found.left_out[f"{number:05d}"] = (
+                f"{split.name} gives clip {number} two labels: {labels[number]} and {label}"
+            )
     for name in found.left_out:
         labels.pop(int(name), None)
     found.folds = [
-        {"fold": fold, "sequence": f"{number:05d}", "part": part}
-        for fold, part, number, _ in rows
-        if number in labels
+        {"fold": fold, "sequence": f"{number:05d}", "part": part} for fold, part, number, _ in rows if number in labels
     ]
     return labels
 
@@ -125,9 +129,11 @@ def _from_annotation(source: Path) -> dict[int, int]:
     if path is None:
         raise InputError(f"{source} has no labels: expected EmoLabel_DataSplit/ or Annotation/annotation.xlsx")
     try:
-        rows = load_workbook(path, read_only=True, data_only=True).active.iter_rows(values_only=True)
+        sheet: Any = load_workbook(path, read_only=True, data_only=True).active
+        rows = sheet.iter_rows(values_only=True)
         header = [str(cell).strip().lower() for cell in next(rows)]
-        name_at, label_at = header.index("order"), header.index("annotation")
+        name_at = next(k for k, name in enumerate(header) if name in ("order", "clip", "clip name", "video_name"))
+        label_at = header.index("annotation")
         out = {}
         for row in rows:
             number, label = _number(str(row[name_at]).strip()), row[label_at]
@@ -135,6 +141,6 @@ def _from_annotation(source: Path) -> dict[int, int]:
                 out[number] = int(label)
     except Exception as error:
         raise InputError(
-            f"{path} cannot be read as DFEW's annotation (columns order and annotation): {type(error).__name__}"
+            f"{path} cannot be read as DFEW's annotation (a column order, and annotation): {type(error).__name__}"
         ) from None
     return out

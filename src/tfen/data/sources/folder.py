@@ -65,7 +65,9 @@ def _of_subject(folder: Path, expression: str) -> list[Recording]:
         ]
     pictures = [path for path in children(folder) if path.suffix.lower() in IMAGES]
     if films and pictures:
-        raise InputError(f"{films[0]} is a video where images are expected: {folder} holds images, which are one sequence")
+        raise InputError(
+            f"{films[0]} is a video where images are expected: {folder} holds images, which are one sequence"
+        )
     if pictures:
         return [Recording(f"{folder.name}-{expression}", folder.name, expression, tuple(pictures))]
     return [Recording(f"{folder.name}-{expression}-{path.stem}", folder.name, expression, video=path) for path in films]

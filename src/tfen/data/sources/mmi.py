@@ -69,9 +69,7 @@ def _session(session: Path) -> Recording | None:
     if view in PROFILE:
         raise InputError(f"{film} shows the face from the side only")
     subject = film.stem.split("-")[0]
-    return Recording(
-        f"{film.stem}_{session.name}", subject, EMOTIONS[number], video=film, both_views=view in DUAL
-    )
+    return Recording(f"{film.stem}_{session.name}", subject, EMOTIONS[number], video=film, both_views=view in DUAL)
 
 
 def _read(path: Path) -> Element:
