@@ -80,6 +80,7 @@ def synth(
     variation: Literal["lab", "wild"] = "lab",
     assets: Path | None = None,
     first_subject: int = 0,
+    layout: Literal["ckplus", "mmi", "oulu-casia", "dfew"] | None = None,
     jobs: int | None = None,
     contact_sheet: Path | None = None,
 ) -> None:
@@ -99,6 +100,8 @@ def synth(
         variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely.
         assets: Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth.
         first_subject: Number of the first person; with the same seed, other numbers are other people.
+        layout: Write the official folders of that data set instead of a prepared set, with its own expressions and
+            dynamics; size is then the height of the pictures.
         jobs: Processes; all cores if not given.
         contact_sheet: Also write a picture of every expression of some subjects.
     """
@@ -117,6 +120,12 @@ def synth(
         assets=None if assets is None else str(assets),
         variation=VARIATIONS[variation],
     )
+    if layout is not None:
+        from tfen.synth.layouts import make_layout
+
+        counts = make_layout(out, plan, layout, jobs or os.cpu_count() or 1)
+        print(f"{out}: {counts['sequences']} sequences of {counts['subjects']} subjects as {layout}'s official folders")
+        return
     about = make_set(out, plan, jobs)
     counts = about["counts"]
     print(f"{out}: {counts['sequences']} sequences of {counts['subjects']} subjects, {counts['frames']} frames")

@@ -52,6 +52,10 @@ class Variation:
     """Standard deviation of the blur in pixels of a 112-pixel picture."""
     compression: tuple[int, int] = (45, 97)
     """JPEG quality of the camera, before the frame is stored."""
+    framing: float = 1.0
+    """Side of the picture in sides of the face's box; 1 shows the face alone."""
+    turned: float = 0.0
+    """Yaw that is added to every frame: 90 shows the face from the side."""
 
 
 WILD = Variation()
@@ -239,9 +243,9 @@ class Performer:
         camera = Camera(
             centre + np.array([*rng.normal(0, variation.shift, 1), 0, *rng.normal(0, variation.shift, 1)]) * side,
             float(rng.uniform(*variation.distance)),
-            float(side * np.exp(rng.normal(0, variation.zoom))),
+            float(side * variation.framing * np.exp(rng.normal(0, variation.zoom))),
         )
-        angles = np.radians(rng.normal(0, [variation.yaw, variation.pitch, variation.roll]))
+        angles = np.radians([variation.turned, 0, 0] + rng.normal(0, [variation.yaw, variation.pitch, variation.roll]))
         drift = np.radians(rng.normal(0, variation.motion, 3))
         time = np.linspace(-0.5, 0.5, frames) if frames > 1 else np.zeros(1)
         path = angles + drift * np.sin(time * rng.uniform(1.5, 3.0))[:, None]

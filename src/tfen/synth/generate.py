@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -118,7 +118,7 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     with meter(
         "faces", settings.subjects * per_subject, "frames", (settings.subjects - len(missing)) * per_subject
     ) as progress:
-        for _ in _run(missing, out, settings, jobs or os.cpu_count() or 1):
+        for _ in run_subjects(_make_subject_files, missing, out, settings, jobs or os.cpu_count() or 1):
             progress.advance(per_subject)
     sequences = []
     people = []
@@ -153,20 +153,22 @@ def _complete(out: Path, settings: SynthSettings, number: int) -> bool:
     return (out / "subjects" / f"{name}.json").exists()
 
 
-def _run(numbers: list[int], out: Path, settings: SynthSettings, jobs: int) -> Iterable[int]:
-    """Make subjects, in this process or in several; yields each as it is done."""
+def run_subjects(
+    make: Callable[[int, Path, SynthSettings], int], numbers: list[int], out: Path, settings: SynthSettings, jobs: int
+) -> Iterable[int]:
+    """Make subjects with `make(number, out, settings)`, in this process or in several; yields each as it is done."""
     if not numbers:
         return
     if jobs == 1 or len(numbers) == 1:
         for number in numbers:
-            yield _make_subject_files(number, out, settings)
+            yield make(number, out, settings)
         return
-    _head()  # fills Anny's and Warp's caches once, before the workers need them
+    the_head()  # fills Anny's and Warp's caches once, before the workers need them
     threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     os.environ.update(dict.fromkeys(threads, "1"))  # a process a core: more threads would only wait for each other
     pool = ProcessPoolExecutor(min(jobs, len(numbers)), multiprocessing.get_context("spawn"))
     try:
-        waiting = [pool.submit(_make_subject_files, number, out, settings) for number in numbers]
+        waiting = [pool.submit(make, number, out, settings) for number in numbers]
         for done in as_completed(waiting):
             yield done.result()
     finally:
@@ -176,7 +178,8 @@ def _run(numbers: list[int], out: Path, settings: SynthSettings, jobs: int) -> I
 
 
 @cache
-def _head() -> Any:
+def the_head() -> Any:
+    """Return the process's head, in a process that draws."""
     cv2.setNumThreads(1)
     from tfen.synth.head import load_head
 
@@ -185,7 +188,7 @@ def _head() -> Any:
 
 def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
     """Write all files of one subject; the subject's own file comes last and says that the rest is there."""
-    head = _head()
+    head = the_head()
     subject = make_subject(number, np.random.default_rng([settings.seed, number]))
     performer = Performer(head, subject, (settings.seed, number), settings.assets)
     for plan in sequences_of(settings, subject.name):
