@@ -135,7 +135,7 @@ def prepare(
     left_out.update({name: record.left_out for name, record in records.items() if record.left_out is not None})
     if not kept:
         shutil.rmtree(out)
-        first = next(iter(left_out.values()), "")
+        first = next(record.left_out for record in records.values())
         raise InputError(f"{source}: none of its {len(recordings)} sequences could be prepared; the first: {first}")
     notes = [*findings.notes, *(expected.differences(kept) if expected is not None else [])]
     for note in notes:
