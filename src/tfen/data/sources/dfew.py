@@ -92,9 +92,8 @@ def _labels(source: Path, found: Findings) -> dict[int, int]:
     labels: dict[int, int] = {}
     for _, _, number, label in rows:
         if labels.setdefault(number, label) != label:
-            found.left_out[f"{number:05d}"] = (
-                f"{split.name} gives clip {number} two labels: {labels[number]} and {label}"
-            )
+            low, high = sorted((labels[number], label))
+            found.left_out[f"{number:05d}"] = f"{split.name} gives clip {number} two labels: {low} and {high}"
     for name in found.left_out:
         labels.pop(int(name), None)
     found.folds = [
