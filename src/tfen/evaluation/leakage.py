@@ -14,8 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import r2_score, roc_auc_score, roc_curve
+from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -276,7 +277,7 @@ def _known_factors(found: PreparedSet, fold: RunFold, unseen: Features, seen: Fe
             x_seen, y_seen = _by_subject(seen, place, people, group, names)
             x, y = _by_subject(unseen, place, people, group, names)
             if min(len(x_seen), len(x)) > 1:
-                out[place, measure] = _ridge_r2(x_seen, y_seen, x, y)
+                out[place, measure] = _ridge_r2(x_seen, y_seen, x, y, np.arange(len(x_seen)))
         if place in unseen.frames:
             length = fold.settings.model.frames
             out[place, "r2_action_units"] = _ridge_r2(
@@ -284,6 +285,7 @@ def _known_factors(found: PreparedSet, fold: RunFold, unseen: Features, seen: Fe
                 _action_units(found, seen.sequences, length),
                 unseen.frames[place].reshape(-1, unseen.frames[place].shape[2]),
                 _action_units(found, unseen.sequences, length),
+                np.repeat([sequence.subject for sequence in seen.sequences], length),
             )
     return out
 
@@ -305,11 +307,20 @@ def _action_units(found: PreparedSet, sequences: list[Sequence], length: int) ->
     return np.concatenate(rows)
 
 
-def _ridge_r2(x_seen: Array, y_seen: Array, x: Array, y: Array) -> float:
-    """Return R2 on (x, y), averaged over the factors, of a ridge regression fitted on (x_seen, y_seen)."""
+def _ridge_r2(x_seen: Array, y_seen: Array, x: Array, y: Array, groups: Array) -> float:
+    """Return R2 on (x, y), averaged over the factors, of a ridge regression fitted on (x_seen, y_seen).
+
+    Its strength is chosen on held-out groups (subjects) of the latter.
+    """
     varies = (y_seen.std(0) > 1e-6) & (y.std(0) > 1e-6)
     scaler = StandardScaler().fit(x_seen)
-    model = RidgeCV(np.logspace(0, 5, 11)).fit(scaler.transform(x_seen), y_seen[:, varies])
+    splits = min(5, len(set(groups)))
+    chosen = 1e4
+    if splits > 1:
+        folds = list(GroupKFold(splits).split(x_seen, groups=groups))
+        search = RidgeCV(np.logspace(1, 7, 7), cv=folds).fit(scaler.transform(x_seen), y_seen[:, varies])
+        chosen = float(search.alpha_)
+    model = Ridge(chosen).fit(scaler.transform(x_seen), y_seen[:, varies])
     return float(r2_score(y[:, varies], model.predict(scaler.transform(x)), multioutput="uniform_average"))
 
 
