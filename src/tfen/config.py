@@ -35,7 +35,7 @@ Norm = Literal["squared", "absolute", "cross-entropy"]
 Turns = Literal["iterations", "epochs", "three-of-adversary"]
 Select = Literal["last", "validation", "best-on-test"]
 Protocol = Literal["subjects", "leave-one-subject-out", "sequences", "dfew-12x10", "file"]
-Augment = Literal["paper", "strong"]
+Augment = Literal["paper", "mild", "strong"]
 Normalise = Literal["imagenet", "clip"]
 
 
@@ -79,7 +79,8 @@ class DataSettings:
     grey: bool = False
     """Take all colour away (CK+ in the paper)."""
     augment: Augment = "paper"
-    """paper: random crop and flip. strong: light, blur, geometry, noise, cut-outs, backwards and stills too, for real-world transfer."""
+    """paper: random crop and flip. mild and strong: light, blur, geometry, noise and cut-outs, too; strong also plays
+    clips backwards and holds their last frame, for real-world transfer."""
     normalise: Normalise = "imagenet"
     """imagenet: fixed mean and deviation. clip: zero mean and unit deviation in each clip."""
     sampling: Literal["natural", "balanced"] = "natural"

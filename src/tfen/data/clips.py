@@ -12,7 +12,7 @@ from torch import Tensor
 from tfen.config import DataSettings
 from tfen.data.prepared import PreparedSet, Sequence, read_image
 from tfen.data.sampling import middle_frames, played_differently, random_frames
-from tfen.data.transforms import centre_crop, crop_and_flip, fit_frame, stored_size, strong, to_network
+from tfen.data.transforms import augmented, centre_crop, fit_frame, stored_size, to_network
 
 
 class FrameStore:
@@ -128,10 +128,8 @@ class Clips:
         clips = torch.from_numpy(np.stack(frames))
         if rng is None:
             pixels = to_network(centre_crop(clips, self.image_size), data.normalise)
-        elif data.augment == "strong":
-            pixels = strong(clips, self.image_size, rng, data.normalise)
         else:
-            pixels = to_network(crop_and_flip(clips, self.image_size, rng), data.normalise)
+            pixels = augmented(clips, self.image_size, rng, data.augment, data.normalise)
         expressions = torch.tensor([self.expressions.index(sequence.expression) for sequence in chosen])
         faces = torch.tensor([self.face_labels.get(face_of(sequence, data), -1) for sequence in chosen])
         return Batch(pixels, expressions, faces, chosen)

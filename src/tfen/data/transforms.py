@@ -62,21 +62,25 @@ def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:
     return (clips_BSCHW - mean) / (deviation + 0.02)
 
 
-def strong(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, normalise: str) -> Tensor:
+def strong(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, normalise: str, strength: float = 1.0) -> Tensor:
     """Return clips as a stranger's camera might have seen them, normalised, (B, S, 3, size, size).
 
     Random gamma, colour cast, turn, scale, shift and mirror, resolution, a gradient of light, noise, and cut-outs.
+
+    Args:
+        strength: factor on all ranges and chances; mirroring apart.
     """
     clips = clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255
     count, frames = clips.shape[:2]
 
     def draw(spread: float) -> Tensor:
+        spread *= strength
         return torch.from_numpy(rng.uniform(-spread, spread, count).astype(np.float32)).view(count, 1, 1, 1, 1)
 
     clips = clips.clamp(1e-3, 1) ** torch.exp(draw(0.6))
-    cast = torch.from_numpy(rng.normal(1, 0.06, (count, 1, 3, 1, 1)).astype(np.float32))
+    cast = torch.from_numpy(rng.normal(1, 0.06 * strength, (count, 1, 3, 1, 1)).astype(np.float32))
     clips = clips * cast
-    fade = torch.from_numpy((rng.random(count) < 0.3).astype(np.float32)).view(count, 1, 1, 1, 1)
+    fade = torch.from_numpy((rng.random(count) < 0.3 * strength).astype(np.float32)).view(count, 1, 1, 1, 1)
     clips = clips * (1 - fade) + clips.mean(2, keepdim=True) * fade
     turn, grow = draw(0.17).flatten(), 1 + draw(0.16).flatten()
     scale = size / clips.shape[-1] * grow
@@ -93,17 +97,28 @@ def strong(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, normalise: 
         affine.repeat_interleave(frames, 0), [count * frames, 3, size, size], align_corners=False
     )
     flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 * strength:
         low = int(size * rng.uniform(0.35, 0.9))
         flat = functional.interpolate(functional.interpolate(flat, size=low, mode="area"), size=size, mode="bilinear")
     clips = flat.unflatten(0, (count, frames))
     ramp = torch.linspace(-0.5, 0.5, size)
     clips = clips * (1 + draw(0.6) * ramp.view(1, size) + draw(0.6) * ramp.view(size, 1)).clamp_min(0.2)
     clips = normalised(clips, normalise)
-    clips = clips + torch.from_numpy(rng.standard_normal(clips.shape, np.float32)) * rng.uniform(0, 0.2)
+    clips = clips + torch.from_numpy(rng.standard_normal(clips.shape, np.float32)) * rng.uniform(0, 0.2 * strength)
     for k in range(count):
-        if rng.random() < 0.35:
+        if rng.random() < 0.35 * strength:
             height, width = (int(size * x) for x in rng.uniform(0.12, 0.42, 2))
             top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
             clips[k, :, :, top : top + height, left : left + width] = math.tanh(rng.standard_normal())
     return clips
+
+
+STRENGTH = {"mild": 0.4, "strong": 1.0}
+"""Of the settings' augmentations; the paper's is crop and flip alone."""
+
+
+def augmented(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, augment: str, normalise: str) -> Tensor:
+    """Return uint8 clips as training sees them, normalised, (B, S, 3, size, size)."""
+    if augment == "paper":
+        return to_network(crop_and_flip(clips_BSHWC, size, rng), normalise)
+    return strong(clips_BSHWC, size, rng, normalise, STRENGTH[augment])

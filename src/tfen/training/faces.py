@@ -12,7 +12,7 @@ from torch import nn
 from tfen.config import Settings
 from tfen.data.clips import FrameStore, face_of
 from tfen.data.prepared import Sequence
-from tfen.data.transforms import centre_crop, crop_and_flip, strong, to_network
+from tfen.data.transforms import augmented, centre_crop, to_network
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.weights import load_imagenet
 from tfen.progress import meter
@@ -97,10 +97,8 @@ def pretrain_faces(
         size, normalise = settings.model.image_size, settings.data.normalise
         if rng is None:
             pixels = to_network(centre_crop(clips, size), normalise)
-        elif settings.data.augment == "strong":
-            pixels = strong(clips, size, rng, normalise)
         else:
-            pixels = to_network(crop_and_flip(clips, size, rng), normalise)
+            pixels = augmented(clips, size, rng, settings.data.augment, normalise)
         numbers = torch.tensor([labels[face_of(sequence, settings.data)] for sequence, _ in group])
         return pixels[:, 0].to(accelerator.device), numbers.to(accelerator.device)
 
