@@ -8,6 +8,7 @@ from conftest import refuses
 
 from tfen.config import make_settings, plain, settings_from
 from tfen.errors import InputError, TfenError
+from tfen.models import weights as weights_module
 from tfen.models.resnet3d import Temporal3D
 from tfen.models.seresnet import LowerHalf
 from tfen.models.weights import build, imagenet_weights, load, load_imagenet, load_kinetics, read_weights, save_network
@@ -134,3 +135,12 @@ def test_info_prints_the_paper_network() -> None:
     assert figures["total_parameters"] == 32_451_959
     assert "32,451,959" in tfen("info", "--preset", "paper-ckplus").stdout
     refuses("info", "--model.width", 3)
+
+
+def test_packaged_weights_are_loaded_by_that_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = make_settings("synth", {"model": {"width": 8, "image_size": 32}})
+    monkeypatch.setattr(weights_module, "PACKAGED", tmp_path / "weights")
+    with pytest.raises(InputError, match="carries no weights"):
+        load("packaged")
+    save_network(tmp_path / "weights", build(settings, 2, 0), settings, ("anger", "fear"), {})
+    assert load("packaged").expressions == ("anger", "fear")

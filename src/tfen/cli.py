@@ -483,7 +483,7 @@ def evaluate(weights: str, set: Path, *, out: Path | None = None) -> None:
     """Test trained weights on another set: labels are matched by name, the others are left out of the choice.
 
     Args:
-        weights: A run (its first fold), a weights folder or a hub id.
+        weights: A run (its first fold), a weights folder, packaged (those in the package) or a hub id.
         set: A prepared set.
         out: Folder of the results; runs/<set>-evaluated if not given.
     """

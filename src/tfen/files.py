@@ -76,7 +76,7 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: expected {what}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is not {what}: {error}") from None
 
 
@@ -100,5 +100,5 @@ def read_csv(path: Path, needed: Sequence[str], what: str) -> list[dict[str, str
             return list(reader)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: expected {what}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise InputError(f"{path} is not {what}: {error}") from None

@@ -18,6 +18,8 @@ from tfen.models.tfen import TFEN
 from tfen.progress import say
 
 IMAGENET_REPOSITORY, IMAGENET_FILE = "timm/legacy_seresnet18.in1k", "model.safetensors"
+PACKAGED = Path(__file__).parent.parent / "weights"
+"""Where the package's own weights lie."""
 Weights = dict[str, Tensor]
 
 
@@ -54,7 +56,8 @@ def load(source: str | Path) -> Loaded:
 
     Args:
         source: a weights folder (`model.safetensors`, `config.json`), a fold's folder of a run, a run (its first
-            fold is taken), or a Hugging Face hub id ("owner/name", fetched over the network).
+            fold is taken), "packaged" (the weights that this version of the package carries, if any), or a Hugging Face
+            hub id ("owner/name", fetched over the network).
 
     Raises:
         InputError: there is no such thing, or it is damaged.
@@ -78,6 +81,10 @@ def load(source: str | Path) -> Loaded:
 
 
 def _weights_folder(source: str | Path) -> Path:
+    if source == "packaged":
+        if not (PACKAGED / "config.json").exists():
+            raise InputError("this version of tfen carries no weights; train some with `tfen train`, or give a folder")
+        return PACKAGED
     path = Path(source)
     for folder in (path, path / "fold-00"):
         if (folder / "config.json").exists() and (folder / "model.safetensors").exists():

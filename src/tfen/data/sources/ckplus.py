@@ -60,9 +60,12 @@ def _label(folder: Path) -> str | None:
     files = [path for path in children(folder) if path.suffix == ".txt"]
     if not files:
         return None
-    text = files[0].read_text(encoding="utf-8", errors="replace").strip()
+    text = ""
     try:
+        text = files[0].read_text(encoding="utf-8", errors="replace").strip()
         return EMOTIONS[round(float(text))]
+    except OSError as error:
+        raise InputError(f"{files[0]} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, OverflowError):
         raise InputError(f"{files[0]} says {text[:40]!r}, expected a number from 1 to 7") from None
 
