@@ -78,6 +78,7 @@ def synth(
     expressions: Annotated[tuple[str, ...], Several] = EXPRESSIONS,
     repeats: int = 1,
     variation: Literal["lab", "wild"] = "lab",
+    framing: float = 1.0,
     assets: Path | None = None,
     first_subject: int = 0,
     layout: Literal["ckplus", "mmi", "oulu-casia", "dfew"] | None = None,
@@ -98,6 +99,7 @@ def synth(
         expressions: Expressions to make.
         repeats: Sequences of each expression and dynamics for every subject.
         variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely.
+        framing: Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head.
         assets: Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth.
         first_subject: Number of the first person; with the same seed, other numbers are other people.
         layout: Write the official folders of that data set instead of a prepared set, with its own expressions and
@@ -105,9 +107,13 @@ def synth(
         jobs: Processes; all cores if not given.
         contact_sheet: Also write a picture of every expression of some subjects.
     """
+    from dataclasses import replace
+
     from tfen.synth.film import VARIATIONS
     from tfen.synth.generate import SynthSettings, make_set
 
+    if not 0.8 <= framing <= 3:
+        raise InputError(f"--framing is {framing}, expected 0.8 to 3")
     plan = SynthSettings(
         subjects=subjects,
         frames=frames,
@@ -118,7 +124,7 @@ def synth(
         repeats=repeats,
         first_subject=first_subject,
         assets=None if assets is None else str(assets),
-        variation=VARIATIONS[variation],
+        variation=replace(VARIATIONS[variation], framing=framing),
     )
     if layout is not None:
         from tfen.synth.layouts import make_layout
@@ -476,6 +482,28 @@ def train_command(
 
     settings = Settings(model=model, data=data, face=face, train=train, folds=folds)
     print(train_on_all(open_set(set, folds.exclude), out, settings, init))
+
+
+@app.command(help_epilogue="Example: tfen train-landmarks heads landmarks --epochs 30")
+def train_landmarks(set: Path, out: Path, *, epochs: int = 30, seed: int = 0) -> None:
+    """Train the landmark network on a synthetic set made with --framing 1.6.
+
+    Args:
+        set: A set made by `tfen synth`.
+        out: Folder for landmarks.safetensors and config.json.
+        epochs: Passes over the frames.
+        seed: Of everything random.
+    """
+    from tfen.data.prepared import open_set
+    from tfen.training.landmarks import train_landmarks as train_them
+
+    if epochs < 1:
+        raise InputError(f"--epochs is {epochs}, expected at least 1")
+    figures = train_them(open_set(set), out, epochs, seed=seed)
+    print(
+        f"{out}: error {100 * figures['held_out_error']:.2f} % of the eye corners' distance on "
+        f"{figures['held_out_subjects']} held-out subjects"
+    )
 
 
 @app.command(help_epilogue="Example: tfen evaluate weights other-faces --out judged")
