@@ -26,6 +26,7 @@ from tfen.data.sources.recordings import Expected, Findings, Recording, inside
 from tfen.errors import InputError
 from tfen.faces.align import Align, Place, cut, place_from_box, place_from_landmarks
 from tfen.faces.detection import FaceDetector, make_detector
+from tfen.faces.landmarks import packaged_landmarker
 from tfen.files import read_json, told, whole_folder, write_csv, write_json
 from tfen.labels import in_order
 from tfen.progress import meter, say
@@ -364,7 +365,12 @@ def _place(one: Recording, number: int, image: Array, settings: PrepareSettings)
     if one.landmarks:
         return place_from_landmarks(read_landmarks(one.landmarks[number]), settings.align)
     faces = _detector(settings.detector, settings.detector_model).detect(image)
-    return place_from_box(faces[0].box) if faces else None
+    if not faces:
+        return None
+    landmarker = packaged_landmarker()
+    if landmarker is None:
+        return place_from_box(faces[0].box)
+    return place_from_landmarks(landmarker.locate(image, faces[0].box), settings.align)
 
 
 def read_landmarks(path: Path) -> Array:

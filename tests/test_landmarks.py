@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import refuses, tfen
+
+from tfen.errors import InputError
+from tfen.faces.landmarks import SIDE, Landmarker, LandmarkNetwork, look, standardised
+from tfen.training.landmarks import FLIPPED, _jittered
+
+
+def test_mirrored_landmarks_keep_their_meaning() -> None:
+    """A symmetric face is its own mirror image once the points are renamed; twice renamed is as before."""
+    assert (FLIPPED[FLIPPED] == np.arange(68)).all()
+    pairs = {
+        0: 16,
+        17: 26,
+        36: 45,
+        39: 42,
+        37: 44,
+        41: 46,
+        31: 35,
+        48: 54,
+        60: 64,
+        50: 52,
+        58: 56,
+        8: 8,
+        33: 33,
+        62: 62,
+    }
+    assert all(FLIPPED[a] == b for a, b in pairs.items())
+
+
+def test_a_look_puts_the_centre_in_the_middle_at_any_scale_and_angle() -> None:
+    for size in (60, 150, 900):
+        image = np.zeros((size, size, 3), np.uint8)
+        spot = int(size * 0.6)
+        reach = max(1, size // 40)
+        image[spot - reach : spot + reach + 1, spot - reach : spot + reach + 1] = 255
+        for angle in (0.0, 0.5):
+            square = look(image, np.array([spot, spot]), size * 0.7, angle).astype(float)
+            rows, columns = np.mgrid[:SIDE, :SIDE]
+            assert (rows * square).sum() / square.sum() == pytest.approx(SIDE / 2 - 0.5, abs=0.6)
+            assert (columns * square).sum() / square.sum() == pytest.approx(SIDE / 2 - 0.5, abs=0.6)
+
+
+def test_points_move_with_the_picture() -> None:
+    """A bright spot at one landmark is where that landmark is said to be, whatever the jitter."""
+    rng = np.random.default_rng(3)
+    points = rng.uniform(40, 160, (68, 2))
+    points[0], points[16] = [40, 40], [160, 160]
+    image = np.zeros((200, 200), np.uint8)
+    x, y = points[30].round().astype(int)
+    image[y - 2 : y + 3, x - 2 : x + 3] = 255
+    for _ in range(20):
+        square, found = _jittered(image, points, rng)
+        # point 30 is on the midline: in the mirror it stays point 30
+        if square.max() > 100:
+            row, column = np.unravel_index(int(square.argmax()), square.shape)
+            assert found[30] * SIDE - 0.5 == pytest.approx([column, row], abs=2.5)
+
+
+def test_a_network_is_trained_saved_and_used(synthetic_set: Path, tmp_path: Path) -> None:
+    done = tfen("train-landmarks", synthetic_set, tmp_path / "marks", "--epochs", 1)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "marks/config.json").read_text())["held_out_subjects"] == 1
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    marks = Landmarker(tmp_path / "marks/landmarks.safetensors")
+    points = marks.locate(image, (40, 30, 60, 60))
+    assert points.shape == (68, 2)
+    assert (points == marks.locate(image, (40, 30, 60, 60))).all()
+    refuses("train-landmarks", synthetic_set, tmp_path / "marks", says="not empty")
+
+
+def test_a_set_without_truth_and_bad_weights_are_refused(tiny_set: Path, tmp_path: Path) -> None:
+    refuses("train-landmarks", tiny_set, tmp_path / "marks", says="made by `tfen synth` alone")
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    for path in (tmp_path / "bad.safetensors", tmp_path / "none.safetensors"):
+        with pytest.raises(InputError):
+            Landmarker(path)
+
+
+def test_the_network_sees_neither_brightness_nor_contrast() -> None:
+    torch.manual_seed(0)
+    network = LandmarkNetwork(8).eval()
+    square = np.random.default_rng(0).uniform(0, 100, (1, SIDE, SIDE)).astype(np.float32)
+    assert network(standardised(square)).detach().numpy() == pytest.approx(
+        network(standardised(square * 2 + 20)).detach().numpy(), abs=1e-4
+    )
