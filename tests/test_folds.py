@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import SMALL, refuses, tfen, write_tiny_set
 
@@ -12,6 +13,8 @@ from tfen.config import FoldSettings, make_settings
 from tfen.data.folds import make_folds, subjects_of
 from tfen.data.prepared import PreparedSet, Sequence, open_set
 from tfen.errors import InputError
+from tfen.evaluation.metrics import Prediction
+from tfen.training.crossval import over_subsets
 
 
 def bare_set(sequences: list[Sequence]) -> PreparedSet:
@@ -149,3 +152,17 @@ def test_a_run_with_a_fold_file_tests_whom_the_file_names(tiny_set: Path, tmp_pa
     assert {row["subject"] for row in rows} == {"p3"}
     assert json.loads((tmp_path / "run/summary.json").read_text())["protocol"] == "file"
     refuses("crossval", tiny_set, tmp_path / "other", *SMALL, *given, "--folds.only", 1, says="expected 0 to 0")
+
+
+def test_dfew_figures_are_averages_over_subsets() -> None:
+    """Two subsets of two folds: 3 of 4 and 1 of 2 right."""
+    said = [
+        Prediction(fold, f"{k}", f"{k}", "anger", guess, (1.0, 0.0))
+        for k, (fold, guess) in enumerate(
+            [(0, "anger"), (0, "fear"), (1, "anger"), (1, "anger"), (2, "anger"), (3, "fear")]
+        )
+    ]
+    figures = over_subsets(said, ("anger", "fear"), count=2)
+    assert figures["subsets"] == 2
+    assert figures["subset_accuracy_mean"] == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert figures["subset_std"] == pytest.approx(np.std([3 / 4, 1 / 2], ddof=1))

@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -72,6 +73,22 @@ def test_a_network_is_trained_saved_and_used(synthetic_set: Path, tmp_path: Path
     assert points.shape == (68, 2)
     assert (points == marks.locate(image, (40, 30, 60, 60))).all()
     refuses("train-landmarks", synthetic_set, tmp_path / "marks", says="not empty")
+    photo = next((synthetic_set / "frames").glob("*/*.jpg"))
+    given = [
+        "--out",
+        tmp_path / "marks.csv",
+        "--draw",
+        tmp_path / "drawn",
+        "--weights",
+        tmp_path / "marks/landmarks.safetensors",
+    ]
+    done = tfen("landmarks", photo, *given)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "marks.csv").open()))
+    assert len(rows) == int(done.stdout.split()[1])
+    assert (tmp_path / f"drawn/{photo.stem}-00001.png").exists()
+    assert all("x67" in row for row in rows)
+    refuses("landmarks", tmp_path / "none.jpg", *given, says="does not exist")
 
 
 def test_a_set_without_truth_and_bad_weights_are_refused(tiny_set: Path, tmp_path: Path) -> None:

@@ -484,6 +484,49 @@ def train_command(
     print(train_on_all(open_set(set, folds.exclude), out, settings, init))
 
 
+@app.command(help_epilogue="Example: tfen landmarks portrait.jpg film.mp4 --out landmarks.csv --draw pictures")
+def landmarks(
+    files: Annotated[list[Path], Parameter(allow_leading_hyphen=False)],
+    /,
+    *,
+    out: Path,
+    draw: Path | None = None,
+    detector: Literal["haar", "yunet"] = "haar",
+    detector_model: Path | None = None,
+    weights: Path | None = None,
+) -> None:
+    """Find the faces of photographs and films and write their 68 landmarks as a table.
+
+    Args:
+        files: Photographs and films.
+        out: CSV file to write: a row for each face in each frame, pixels.
+        draw: Folder for the frames with the landmarks drawn on them.
+        detector: Finds the faces.
+        detector_model: The model file of the detector yunet.
+        weights: landmarks.safetensors of a network trained with `tfen train-landmarks`; the package's own if not given.
+    """
+    import cv2
+
+    from tfen.faces.detection import make_detector
+    from tfen.faces.landmarks import Landmarker
+    from tfen.files import whole_file, write_csv
+    from tfen.inference.marking import COLUMNS, mark
+
+    frames = faces = 0
+
+    def rows() -> Any:
+        nonlocal frames, faces
+        for marked in mark(files, make_detector(detector, detector_model), Landmarker(weights)):
+            frames, faces = frames + 1, faces + len(marked.faces)
+            yield from marked.rows()
+            if draw is not None:
+                with whole_file(draw / f"{marked.path.stem}-{marked.number + 1:05d}.png") as part:
+                    part.write_bytes(cv2.imencode(".png", marked.drawn()[..., ::-1])[1].tobytes())
+
+    write_csv(out, COLUMNS, rows())
+    print(f"{out}: {faces} faces in {frames} frames")
+
+
 @app.command(help_epilogue="Example: tfen train-landmarks heads landmarks --epochs 30")
 def train_landmarks(set: Path, out: Path, *, epochs: int = 30, seed: int = 0) -> None:
     """Train the landmark network on a synthetic set made with --framing 1.6.

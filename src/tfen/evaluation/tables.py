@@ -53,8 +53,8 @@ def comparison_rows(figures: dict[str, Any], published: PublishedSet | None) -> 
         {
             "method": "this run",
             "descriptor": figures["variant"],
-            "uar": round(100 * figures["uar"], 2),
-            "accuracy": round(100 * figures["accuracy"], 2),
+            "uar": round(100 * figures.get("subset_uar_mean", figures["uar"]), 2),
+            "accuracy": round(100 * figures.get("subset_accuracy_mean", figures["accuracy"]), 2),
         }
     )
     return rows

@@ -77,7 +77,8 @@ def standardised(squares_BHW: Array | Tensor) -> Tensor:
 class Landmarker:
     """Finds the landmarks of faces whose boxes are known."""
 
-    def __init__(self, weights: Path = PACKAGED) -> None:
+    def __init__(self, weights: Path | None = None) -> None:
+        weights = weights or PACKAGED
         if not weights.is_file():
             raise InputError(
                 f"{weights} does not exist; train landmarks with `tfen train-landmarks`, or give their file"

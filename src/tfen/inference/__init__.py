@@ -1,0 +1,1 @@
+"""Looking at recordings that nobody has labelled."""
