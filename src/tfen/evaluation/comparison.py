@@ -196,6 +196,7 @@ def _intervals(rows: list[dict[str, Any]]) -> Figure:
             axes.plot(row["published"], k, "D", color=ORANGE, ms=5, mfc="none")
     axes.axvline(rows[0]["accuracy"], color=BLUE, lw=0.8, ls=":")
     axes.set_yticks(range(len(rows)), [row["variant"] for row in rows])
-    axes.invert_yaxis()
-    axes.set_xlabel("accuracy, % (line: 95 % interval over subjects; diamond: the paper)")
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    paper = "; diamond: the paper" if any(row["published"] != "" for row in rows) else ""
+    axes.set_xlabel(f"accuracy, % (line: 95 % interval over subjects{paper})")
     return figure
