@@ -85,7 +85,8 @@ def refuses(*arguments: object, code: int = 2, says: str = "") -> str:
 @pytest.fixture(scope="session")
 def synthetic_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two synthetic subjects, made once for all test processes."""
-    shared = tmp_path_factory.getbasetemp().parent / "synthetic"
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "synthetic"
     with FileLock(str(shared) + ".lock"):
         if not (shared / "prepared.json").exists():
             done = tfen("synth", shared, "--subjects", 2, "--frames", 3, "--size", 48, "--seed", 3, "--jobs", 1)

@@ -211,6 +211,12 @@ def test_a_settings_file_and_flags_on_top_of_it(tiny_set: Path, tmp_path: Path) 
     assert (used["train"]["alpha"], used["train"]["epochs"], used["train"]["momentum"]) == (2.0, 3, 0.9)
 
 
+def test_several_folds_are_chosen_at_once(tiny_set: Path, tmp_path: Path) -> None:
+    done = tfen("crossval", tiny_set, tmp_path / "run", *SMALL, "--folds.count", 4, "--folds.only", 0, 2, "--seed", 1)
+    assert done.returncode == 0, done.stderr
+    assert {row["fold"] for row in read(tmp_path / "run/predictions.csv")} == {"0", "2"}
+
+
 def test_tensorboard_logs_are_written(tiny_set: Path, tmp_path: Path) -> None:
     done = tfen("crossval", tiny_set, tmp_path / "run", *RUN, "--folds.only", 0, "--tensorboard")
     assert done.returncode == 0, done.stderr

@@ -33,6 +33,7 @@ app = App(
     name="tfen",
     version=__version__,
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(consume_multiple=True),
     help="Video-based facial expression recognition that separates a person's identity from the expression.",
     help_epilogue="Example: tfen synth faces && tfen crossval faces run --preset synth && tfen report run",
 )
@@ -43,7 +44,6 @@ Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "dfew-
 assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
 Dynamics = Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"]
 Shared = Parameter(name="*")
-Several = Parameter(consume_multiple=True)
 
 
 @dataclass
@@ -74,8 +74,8 @@ def synth(
     frames: int = 12,
     size: int = 112,
     seed: int = 0,
-    dynamics: Annotated[tuple[Dynamics, ...], Several] = ("onset-apex",),
-    expressions: Annotated[tuple[str, ...], Several] = EXPRESSIONS,
+    dynamics: tuple[Dynamics, ...] = ("onset-apex",),
+    expressions: tuple[str, ...] = EXPRESSIONS,
     repeats: int = 1,
     variation: Literal["lab", "wild"] = "lab",
     framing: float = 1.0,
@@ -357,7 +357,7 @@ def compare(
     set: Path,
     out: Path,
     *,
-    variants: Annotated[tuple[str, ...], Several] = ("tfen", *ABLATIONS),
+    variants: tuple[str, ...] = ("tfen", *ABLATIONS),
     repeats: int = 1,
     start: Annotated[Start, Shared] = Start(),  # noqa: B008
     init: str | None = None,
@@ -413,7 +413,7 @@ def sweep(
     out: Path,
     *,
     over: str,
-    values: Annotated[tuple[str, ...], Several],
+    values: tuple[str, ...],
     experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
     init: str | None = None,
     model: ModelSettings = ModelSettings(),  # noqa: B008
