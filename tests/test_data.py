@@ -11,7 +11,7 @@ from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.folds import make_folds, subject_folds, subjects_of
 from tfen.data.prepared import natural, open_set
 from tfen.data.sampling import middle_frames, played_differently, random_frames
-from tfen.data.transforms import centre_crop, crop_and_flip, normalised, stored_size, strong
+from tfen.data.transforms import augmented, centre_crop, crop_and_flip, normalised, stored_size, strong, to_network
 from tfen.errors import InputError
 
 
@@ -76,6 +76,16 @@ def test_clip_normalisation_has_zero_mean_and_unit_deviation_and_strong_keeps_it
     assert first.shape == (3, 2, 3, 16, 16)
     assert torch.isfinite(first).all()
     assert torch.equal(first, strong(bytes_, 16, np.random.default_rng(2), "clip"))
+
+
+def test_mild_augmentation_changes_pictures_less_than_strong() -> None:
+    clips = (torch.linspace(0, 1, 20 * 20 * 3).reshape(1, 1, 20, 20, 3).expand(16, 2, 20, 20, 3) * 255).byte()
+    plain = to_network(centre_crop(clips, 16), "clip")
+    away = {
+        augment: float((augmented(clips, 16, np.random.default_rng(0), augment, "clip") - plain).abs().mean())
+        for augment in ("mild", "strong")
+    }
+    assert 0 < away["mild"] < away["strong"]
 
 
 def test_ids_ascend_by_their_numbers() -> None:
