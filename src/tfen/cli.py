@@ -15,8 +15,6 @@ from tfen.config import (
     ABLATIONS,
     PRESETS,
     VARIANTS,
-    DataSettings,
-    FaceSettings,
     FoldSettings,
     ModelSettings,
     Settings,
@@ -44,6 +42,8 @@ Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "dfew-
 assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
 Dynamics = Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"]
 Shared = Parameter(name="*")
+All = Annotated[Settings, Shared]
+"""Every setting as a flag of its own: --model.width, --train.epochs ..."""
 
 
 @dataclass
@@ -297,11 +297,7 @@ def crossval(
     experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
     init: str | None = None,
     tensorboard: bool = False,
-    model: ModelSettings = ModelSettings(),  # noqa: B008
-    data: DataSettings = DataSettings(),  # noqa: B008
-    face: FaceSettings = FaceSettings(),  # noqa: B008
-    train: TrainSettings = TrainSettings(),  # noqa: B008
-    folds: FoldSettings = FoldSettings(),  # noqa: B008
+    settings: All = Settings(),  # noqa: B008
 ) -> None:
     """Train and test a network on a prepared set, fold by fold, nobody in training and test at once.
 
@@ -316,9 +312,8 @@ def crossval(
     from tfen.data.prepared import open_set
     from tfen.training.crossval import cross_validate
 
-    settings = Settings(model=model, data=data, face=face, train=train, folds=folds)
-    out = out or Path("runs") / f"{set.name}-{model.variant}"
-    figures = cross_validate(open_set(set, folds.exclude), out, settings, init, tensorboard)
+    out = out or Path("runs") / f"{set.name}-{settings.model.variant}"
+    figures = cross_validate(open_set(set, settings.folds.exclude), out, settings, init, tensorboard)
     print(headline(figures))
     print(f"{out}/summary.json; make the report with: tfen report {out}")
 
@@ -361,11 +356,7 @@ def compare(
     repeats: int = 1,
     start: Annotated[Start, Shared] = Start(),  # noqa: B008
     init: str | None = None,
-    model: ModelSettings = ModelSettings(),  # noqa: B008
-    data: DataSettings = DataSettings(),  # noqa: B008
-    face: FaceSettings = FaceSettings(),  # noqa: B008
-    train: TrainSettings = TrainSettings(),  # noqa: B008
-    folds: FoldSettings = FoldSettings(),  # noqa: B008
+    settings: All = Settings(),  # noqa: B008
 ) -> None:
     """Cross-validate several networks on the same folds, seeds and budgets, and test their differences.
 
@@ -390,19 +381,18 @@ def compare(
     unknown = [name for name in chosen if name not in VARIANTS]
     if unknown:
         raise InputError(f"--variants names {unknown[0]!r}; choose from {', '.join(VARIANTS)}")
-    found = open_set(set, folds.exclude)
-    seeds = tuple(range(train.seed, train.seed + repeats))
+    found = open_set(set, settings.folds.exclude)
+    first = settings.train.seed
+    seeds = tuple(range(first, first + repeats))
     for seed in seeds:
         for variant in chosen:
-            settings = Settings(
-                model=replace(model, variant=variant),  # type: ignore[arg-type]
-                data=data,
-                face=face,
-                train=replace(train, seed=seed),
-                folds=folds,
+            own = replace(
+                settings,
+                model=replace(settings.model, variant=variant),  # type: ignore[arg-type]
+                train=replace(settings.train, seed=seed),
             )
             say(f"{variant}, seed {seed}")
-            print(headline(cross_validate(found, run_folder(out, variant, seed, seeds[0]), settings, init)))
+            print(headline(cross_validate(found, run_folder(out, variant, seed, first), own, init)))
     write_comparison(out, chosen, seeds)
     print(f"{out}/comparison/index.html")
 
@@ -416,11 +406,7 @@ def sweep(
     values: tuple[str, ...],
     experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
     init: str | None = None,
-    model: ModelSettings = ModelSettings(),  # noqa: B008
-    data: DataSettings = DataSettings(),  # noqa: B008
-    face: FaceSettings = FaceSettings(),  # noqa: B008
-    train: TrainSettings = TrainSettings(),  # noqa: B008
-    folds: FoldSettings = FoldSettings(),  # noqa: B008
+    settings: All = Settings(),  # noqa: B008
 ) -> None:
     """Cross-validate one network with several values of one setting, everything else the same.
 
@@ -440,7 +426,7 @@ def sweep(
     from tfen.training.crossval import cross_validate
 
     part, _, name = over.replace("-", "_").partition(".")
-    base = plain(Settings(model=model, data=data, face=face, train=train, folds=folds))
+    base = plain(settings)
     if part not in base or name not in base[part]:
         raise InputError(
             f"--over names {over!r}, which is no setting; expected one such as train.alpha or model.frames"
@@ -449,10 +435,10 @@ def sweep(
     for value in values:
         base[part][name] = yaml.safe_load(value)
         plans.append((value, settings_from(base)))
-    found = open_set(set, folds.exclude)
-    for value, settings in plans:
+    found = open_set(set, settings.folds.exclude)
+    for value, own in plans:
         say(f"{over} {value}")
-        print(f"{over} {value}: {headline(cross_validate(found, sweep_folder(out, over, value), settings, init))}")
+        print(f"{over} {value}: {headline(cross_validate(found, sweep_folder(out, over, value), own, init))}")
     write_sweep(out, over, tuple(values))
     print(f"{out}/sweep/sweep.csv")
 
@@ -464,11 +450,7 @@ def train_command(
     *,
     experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
     init: str | None = None,
-    model: ModelSettings = ModelSettings(),  # noqa: B008
-    data: DataSettings = DataSettings(),  # noqa: B008
-    face: FaceSettings = FaceSettings(),  # noqa: B008
-    train: TrainSettings = TrainSettings(),  # noqa: B008
-    folds: FoldSettings = FoldSettings(),  # noqa: B008
+    settings: All = Settings(),  # noqa: B008
 ) -> None:
     """Train one network on all subjects of a prepared set (less the inner validation split, if one is asked for).
 
@@ -480,8 +462,7 @@ def train_command(
     from tfen.data.prepared import open_set
     from tfen.training.crossval import train_on_all
 
-    settings = Settings(model=model, data=data, face=face, train=train, folds=folds)
-    print(train_on_all(open_set(set, folds.exclude), out, settings, init))
+    print(train_on_all(open_set(set, settings.folds.exclude), out, settings, init))
 
 
 @app.command(help_epilogue="Example: tfen landmarks portrait.jpg film.mp4 --out landmarks.csv --draw pictures")
