@@ -35,7 +35,7 @@ def timed(work: Callable[[], object], repeats: int) -> float:
 def make_frames(folder: Path, size: int) -> None:
     rng = np.random.default_rng(0)
     sequences = []
-    for k in range(48):
+    for k in range(144):
         name = f"p{k % 12}-{k}"
         place = folder / "frames" / name
         place.mkdir(parents=True)

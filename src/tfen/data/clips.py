@@ -104,7 +104,8 @@ class Clips:
         return self._ahead(groups, [None] * len(groups))
 
     def _ahead(self, groups: list[np.ndarray], rngs: list) -> Iterator[Batch]:
-        with ThreadPoolExecutor(1) as pool:
+        # one thread for the loader's own tensor work: a second team would take the cores from the network's
+        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             waiting = pool.submit(self._batch, groups[0], rngs[0]) if groups else None
             for k in range(len(groups)):
                 assert waiting is not None
