@@ -112,8 +112,16 @@ def interrupted(command: list[str], when: Path, number: signal.Signals) -> subpr
             break
         time.sleep(0.1)
     time.sleep(0.3)
-    process.send_signal(number)
-    out, error = process.communicate(timeout=60)
+    for patience in (20, 20, 60):  # an interruption that falls into a library's clean-up is lost: press again
+        process.send_signal(number)
+        try:
+            out, error = process.communicate(timeout=patience)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    else:
+        process.kill()
+        raise AssertionError("the command does not stop")
     return subprocess.CompletedProcess(command, process.returncode, out, error)
 
 

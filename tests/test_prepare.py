@@ -15,7 +15,6 @@ from tfen.data.prepare import PrepareSettings, _crops, _Record, read_landmarks
 from tfen.data.prepared import open_set
 from tfen.data.sources.recordings import Recording
 from tfen.errors import InputError
-from tfen.faces import align
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.faces.box import face_box
 from tfen.faces.detection import Face
@@ -97,7 +96,15 @@ def test_frames_without_a_face_take_the_nearest_good_place(monkeypatch: pytest.M
 
     from tfen.data import prepare as module
 
+    class Marks:
+        def locate(self, image: np.ndarray, box: tuple[float, ...]) -> np.ndarray:
+            points = np.tile([box[0] + 10.0, 15.0], (68, 1))
+            points[36:42, 0] -= 5
+            points[42:48, 0] += 5
+            return points
+
     monkeypatch.setattr(module, "_detector", lambda name, model: Detector())
+    monkeypatch.setattr(module, "packaged_landmarker", Marks)
     files = []
     for k, picture in enumerate(shades(9, 60, 120)):
         files.append(tmp_path / f"{k}.png")
@@ -107,8 +114,7 @@ def test_frames_without_a_face_take_the_nearest_good_place(monkeypatch: pytest.M
     assert len(crops) == 9
     assert [int(crop.mean()) for crop in crops] == pytest.approx([10 + 10 * k for k in range(9)], abs=1)
     assert record.marked == [0, 1, 3, 4, 5, 7, 8]
-    two, six = align.place_from_box((20, 5, 20, 20)).x, align.place_from_box((60, 5, 20, 20)).x
-    assert [place[0] for place in record.places] == [two] * 5 + [six] * 4
+    assert [place[0] for place in record.places] == [30.0] * 5 + [70.0] * 4
 
 
 def test_landmarks_of_ckplus_are_read_and_damage_is_told(tmp_path: Path) -> None:

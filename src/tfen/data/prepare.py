@@ -24,7 +24,7 @@ from tfen.data.folds import COLUMNS, OFFICIAL
 from tfen.data.prepared import Sequence, read_image, write_set
 from tfen.data.sources.recordings import Expected, Findings, Recording, inside
 from tfen.errors import InputError
-from tfen.faces.align import Align, Place, cut, place_from_box, place_from_landmarks
+from tfen.faces.align import Align, Place, cut, place_from_landmarks
 from tfen.faces.detection import FaceDetector, make_detector
 from tfen.faces.landmarks import packaged_landmarker
 from tfen.files import read_json, told, whole_folder, write_csv, write_json
@@ -367,10 +367,7 @@ def _place(one: Recording, number: int, image: Array, settings: PrepareSettings)
     faces = _detector(settings.detector, settings.detector_model).detect(image)
     if not faces:
         return None
-    landmarker = packaged_landmarker()
-    if landmarker is None:
-        return place_from_box(faces[0].box)
-    return place_from_landmarks(landmarker.locate(image, faces[0].box), settings.align)
+    return place_from_landmarks(packaged_landmarker().locate(image, faces[0].box), settings.align)
 
 
 def read_landmarks(path: Path) -> Array:

@@ -6,12 +6,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from tfen.faces.box import CENTRE_BELOW_EYES, HEIGHT_OF_FACE, eyes_and_mouth, face_box
+from tfen.faces.box import eyes_and_mouth, face_box
 
 Array = np.ndarray
 Align = Literal["none", "eyes"]
-EYES_IN_BOX, MOUTH_IN_BOX = 0.40, 0.78
-"""Where a detector's box usually has the eyes and the mouth, on the way from its top (0) to its bottom (1)."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +28,6 @@ def place_from_landmarks(points: Array, align: Align) -> Place:
     centre, side = face_box(left, right, mouth)
     angle = float(np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0]))) if align == "eyes" else 0.0
     return Place(float(centre[0]), float(centre[1]), side, angle)
-
-
-def place_from_box(box: tuple[float, float, float, float]) -> Place:
-    """Return the square of a face from a detector's box alone, from where eyes and mouth usually are in it."""
-    left, top, width, height = box
-    eyes, mouth = top + EYES_IN_BOX * height, top + MOUTH_IN_BOX * height
-    return Place(left + width / 2, eyes + CENTRE_BELOW_EYES * (mouth - eyes), HEIGHT_OF_FACE * (mouth - eyes))
 
 
 def cut(image: Array, place: Place, size: int) -> Array:
