@@ -2,6 +2,7 @@ import csv
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -82,13 +83,22 @@ def refuses(*arguments: object, code: int = 2, says: str = "") -> str:
     return lines[-1]
 
 
-@pytest.fixture(scope="session")
-def synthetic_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two synthetic subjects, made once for all test processes."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "synthetic"
+def shared_folder(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A prepared set that is made once for all test processes."""
+    base = factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with FileLock(str(shared) + ".lock"):
         if not (shared / "prepared.json").exists():
-            done = tfen("synth", shared, "--subjects", 2, "--frames", 3, "--size", 48, "--seed", 3, "--jobs", 1)
-            assert done.returncode == 0, done.stderr
+            make(shared)
     return shared
+
+
+@pytest.fixture(scope="session")
+def synthetic_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two synthetic subjects."""
+
+    def make(folder: Path) -> None:
+        done = tfen("synth", folder, "--subjects", 2, "--frames", 3, "--size", 48, "--seed", 3, "--jobs", 1)
+        assert done.returncode == 0, done.stderr
+
+    return shared_folder(tmp_path_factory, "synthetic", make)

@@ -118,7 +118,15 @@ def test_happiness_is_action_units_6_and_12_and_surprise_1_2_5_26() -> None:
     order = list(ACTION_UNITS)
     for expression, expected in (("happiness", {"AU6", "AU12"}), ("surprise", {"AU1", "AU2", "AU5", "AU26"})):
         weights, _ = actions_over_time(
-            expression, "onset-apex", 8, names, np.ones(len(names)), 0.0, np.random.default_rng(1), (1.0, 1.0)
+            expression,
+            "onset-apex",
+            8,
+            names,
+            np.ones(len(names)),
+            0.0,
+            np.random.default_rng(1),
+            (1.0, 1.0),
+            np.zeros(len(names)),
         )
         units = action_units(weights, names)
         assert expected <= {order[k] for k in np.argsort(-units[-1])[: len(expected) + 1]}

@@ -150,7 +150,7 @@ class Cutting:
     detector: Literal["haar", "yunet", "none"] = "haar"
     "Finds the faces. none: the box, or the largest centred square."
     detector_model: Path | None = None
-    "The model file of the detector yunet."
+    "The model file of the detector yunet, if it was not fetched with `tfen fetch yunet`."
     align: Literal["none", "eyes"] = "eyes"
     "eyes: crops are turned until the eyes are level, where landmarks are known. none: as in the paper."
     size: int = 244
@@ -465,6 +465,173 @@ def train_command(
     print(train_on_all(open_set(set, settings.folds.exclude), out, settings, init))
 
 
+@app.command(help_epilogue="Example: tfen analyze interview.mp4 --out found --annotate")
+def analyze(
+    inputs: Annotated[list[str], Parameter(allow_leading_hyphen=True)] | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    weights: str = "packaged",
+    annotate: bool = False,
+    elan: bool = False,
+    boris: bool = False,
+    pictures: bool = True,
+    window: float = 1.0,
+    smoothing: float = 0.2,
+    min_confidence: float = 0.0,
+    detector: Literal["haar", "yunet"] = "haar",
+    detector_model: Path | None = None,
+    engine: Literal["torch", "onnxruntime", "openvino"] = "torch",
+    json_schema: bool = False,
+) -> None:
+    """Tell the expressions of every face in films, photographs, cameras and streams, over time.
+
+    Writes results.csv and results.jsonl (a row for each face and time), episodes.csv (onset, apex and offset of each
+    expression), summary.csv (a row for each face), files.csv and a picture of each film. A file that cannot be read
+    gets a line in files.csv. Stopped and started again, it goes on with the file it was in.
+
+    Args:
+        inputs: Films, photographs, folders, patterns, a camera's number, an address (rtsp://, http://), - for standard
+            input.
+        out: Folder of the results.
+        weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
+        annotate: Also write each film with boxes, labels and a timeline.
+        elan: Also write the episodes for ELAN.
+        boris: Also write the episodes for BORIS.
+        pictures: Write a picture of each film: who showed what, when.
+        window: Seconds of film that a result rests on.
+        smoothing: Seconds over which neighbouring results are averaged; 0 for none.
+        min_confidence: Results whose confidence is below it get no label.
+        detector: Finds the faces.
+        detector_model: The model file of the detector yunet, if it was not fetched with `tfen fetch yunet`.
+        engine: Runs the network; onnxruntime and openvino need the extra `export`.
+        json_schema: Print the schema of results.jsonl and do nothing else.
+    """
+    from tfen.inference.analysis import Wanted, find_sources
+    from tfen.inference.analysis import analyze as run
+    from tfen.inference.analyzer import Analyzer
+    from tfen.inference.rows import schema
+
+    if not json_schema and not inputs:
+        raise InputError("nothing to analyze: give films, photographs, folders, a camera's number or an address")
+    if not json_schema and out is None:
+        raise InputError("--out is missing: give a folder for the results")
+    analyzer = Analyzer(
+        weights,
+        detector=detector,
+        detector_model=detector_model,
+        window=window,
+        smoothing=smoothing,
+        min_confidence=min_confidence,
+        engine=engine,
+    )
+    if json_schema or inputs is None or out is None:
+        from json import dumps
+
+        print(dumps(schema(analyzer.expressions), indent=1))
+        return
+    settings = {
+        "weights": weights,
+        "window": window,
+        "smoothing": smoothing,
+        "min_confidence": min_confidence,
+        "detector": detector,
+        "annotate": annotate,
+        "elan": elan,
+        "pictures": pictures,
+    }
+    wanted = Wanted(annotate=annotate, pictures=pictures, elan=elan, boris=boris)
+    counts = run(find_sources(inputs), out, analyzer, wanted, settings)
+    failed = f", {counts['failed']} could not be read (see files.csv)" if counts["failed"] else ""
+    print(f"{out}: {counts['files']} analyzed{failed}; {counts['faces']} faces, {counts['episodes']} episodes")
+    if counts["failed"]:
+        sys.exit(2)
+
+
+@app.command(name="app", help_epilogue="Example: tfen app --runs runs")
+def app_command(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    weights: str = "packaged",
+    runs: Path | None = None,
+    megabytes: float = 200.0,
+    seconds: float = 600.0,
+    waiting: int = 8,
+) -> None:
+    """Serve a page on this machine: films, the camera live, finished runs; and the same for programs (HTTP, JSON).
+
+    Needs the extra `app`: pip install 'tfen[app]'.
+
+    Args:
+        host: Address to listen at. Others than 127.0.0.1 open the page to the network, without a password.
+        port: Port to listen at; 0 takes a free one.
+        weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
+        runs: Folder with finished runs to show; everything below it can be read in the browser.
+        megabytes: Largest upload.
+        seconds: Longest film.
+        waiting: Films that may wait; one more is told to come back.
+    """
+    try:
+        from tfen.app.serve import serve
+    except ImportError:
+        raise InputError("the page needs more packages: pip install 'tfen[app]'") from None
+    from tfen.app.uploads import Limits
+
+    if runs is not None and not runs.is_dir():
+        raise InputError(f"{runs} is no folder; --runs wants the folder in which your runs lie")
+    serve(host, port, weights, runs, Limits(megabytes=megabytes, seconds=seconds, waiting=waiting))
+
+
+@app.command(help_epilogue="Example: tfen fetch yunet && tfen analyze film.mp4 --out found --detector yunet")
+def fetch(what: Literal["yunet"]) -> None:
+    """Fetch a model that is not in the package, over the network, and check that it is the right one.
+
+    Args:
+        what: yunet: a better face detector (0.2 MB, MIT licence).
+    """
+    from tfen.faces.detection import fetch_yunet
+
+    print(fetch_yunet())
+
+
+@app.command(help_epilogue="Example: tfen export packaged graphs --to onnx")
+def export(
+    weights: str,
+    out: Path,
+    *,
+    to: Literal["torch", "onnx", "openvino"] = "onnx",
+    int8: Path | None = None,
+) -> None:
+    """Write weights for another engine: one graph for a single frame, one for a window, checked against the original.
+
+    What is written can be used wherever weights can.
+
+    Args:
+        weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
+        out: Folder to write.
+        to: onnx (ONNX Runtime), openvino, or torch (safetensors).
+        int8: A prepared set; half of it sets the ranges of eight-bit integers, the other half measures what they cost.
+    """
+    from tfen.models.export import export as write
+    from tfen.models.export import write_integers
+
+    if int8 is None:
+        difference = write(weights, out, to)
+        print(f"{out}: {to}; probabilities differ by {difference:.1e} at most")
+        return
+    if to != "onnx":
+        raise InputError(f"--int8 writes onnx, not {to}; leave --to away")
+    from tfen.data.prepared import open_set
+
+    figures = write_integers(weights, out, open_set(int8))
+    print(
+        f"{out}: onnx with eight-bit integers; on {figures['sequences']} sequences the same decision in "
+        f"{100 * figures['agreement']:.1f} %, right {100 * figures['accuracy_int8']:.1f} % instead of "
+        f"{100 * figures['accuracy']:.1f} %"
+    )
+
+
 @app.command(help_epilogue="Example: tfen landmarks portrait.jpg film.mp4 --out landmarks.csv --draw pictures")
 def landmarks(
     files: Annotated[list[Path], Parameter(allow_leading_hyphen=False)],
@@ -483,7 +650,7 @@ def landmarks(
         out: CSV file to write: a row for each face in each frame, pixels.
         draw: Folder for the frames with the landmarks drawn on them.
         detector: Finds the faces.
-        detector_model: The model file of the detector yunet.
+        detector_model: The model file of the detector yunet, if it was not fetched with `tfen fetch yunet`.
         weights: landmarks.safetensors of a network trained with `tfen train-landmarks`; the package's own if not given.
     """
     import cv2

@@ -36,7 +36,7 @@ Turns = Literal["iterations", "epochs", "three-of-adversary"]
 Select = Literal["last", "validation", "best-on-test"]
 Protocol = Literal["subjects", "leave-one-subject-out", "sequences", "dfew-12x10", "file"]
 Augment = Literal["paper", "mild", "strong"]
-Normalise = Literal["imagenet", "clip"]
+Normalise = Literal["imagenet", "clip", "frame"]
 
 
 @dataclass(kw_only=True)
@@ -81,8 +81,11 @@ class DataSettings:
     augment: Augment = "paper"
     """paper: random crop and flip. mild and strong: light, blur, geometry, noise and cut-outs, too; strong also plays
     clips backwards and holds their last frame, for real-world transfer."""
+    augment_ramp: int = 0
+    """Epochs over which mild or strong augmentation grows from nothing to its full strength."""
     normalise: Normalise = "imagenet"
-    """imagenet: fixed mean and deviation. clip: zero mean and unit deviation in each clip."""
+    """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame; streams
+    need one that does not look at the whole clip."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: every training sequence once an epoch. balanced: as many, drawn so that all expressions are as frequent."""
     face_label: Literal["subject", "sequence"] = "subject"
@@ -247,11 +250,11 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
     # Weights for faces of strangers: everything synthetic data can vary is varied, colour plays no part.
     "release": {
-        "model": {"width": 24, "image_size": 64, "frames": 4},
-        "data": {"normalise": "clip", "augment": "strong", "grey": True},
+        "model": {"variant": "without-facial-decoupling", "width": 16, "image_size": 64, "frames": 5},
+        "data": {"normalise": "frame", "augment": "strong", "augment_ramp": 10, "grey": True},
         "face": {"epochs": 3, "lr": 0.003},
         "train": {
-            "epochs": 24,
+            "epochs": 40,
             "batch_size": 24,
             "precision": "bf16",
             "optimiser": "adamw",

@@ -36,8 +36,9 @@ class Meter:
     EVERY = 30.0
     """Seconds between lines in a log."""
 
-    def __init__(self, progress: Progress, what: str, total: int, unit: str, done: int) -> None:
+    def __init__(self, progress: Progress, what: str, total: int | None, unit: str, done: int, quiet: bool) -> None:
         self._progress, self._what, self._unit, self._first = progress, what, unit, done
+        self._quiet = quiet
         self._task = progress.add_task(what, total=total, completed=done, unit=unit, note="")
         self._start = self._last = time.monotonic()
 
@@ -51,20 +52,24 @@ class Meter:
 
     def _log(self) -> None:
         now = time.monotonic()
-        if not self._progress.disable or now - self._last < self.EVERY:
+        if self._quiet or not self._progress.disable or now - self._last < self.EVERY:
             return
         self._last = now
         task = self._progress.tasks[self._task]
         speed = (task.completed - self._first) / (now - self._start)
-        left = "" if speed == 0 else f", {((task.total or 0) - task.completed) / speed / 60:.1f} min left"
+        left = "" if speed == 0 or not task.total else f", {(task.total - task.completed) / speed / 60:.1f} min left"
         note = task.fields["note"]
-        done = f"{task.completed:.0f}/{task.total:.0f} {self._unit}, {speed:.1f} {self._unit}/s"
+        of = f"/{task.total:.0f}" if task.total else ""
+        done = f"{task.completed:.0f}{of} {self._unit}, {speed:.1f} {self._unit}/s"
         say(f"{self._what}: {done}{left}{'; ' + note if note else ''}")
 
 
 @contextmanager
-def meter(what: str, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
-    """Show progress of `what` on the error stream: a bar on a terminal, else a line every half minute."""
+def meter(what: str, total: int | None, unit: str, done: int = 0, quiet: bool = False) -> Iterator[Meter]:
+    """Show progress of `what` on the error stream: a bar on a terminal, else a line every half minute.
+
+    Where `total` is None nobody knows how much there will be; `quiet` shows nothing at all.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -73,8 +78,8 @@ def meter(what: str, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        yield Meter(progress, what, total, unit, done)
+    with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as progress:
+        yield Meter(progress, what, total, unit, done, quiet)
 
 
 def say(text: str) -> None:

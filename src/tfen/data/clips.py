@@ -85,7 +85,7 @@ class Clips:
         return np.bincount(numbers, minlength=len(self.expressions))
 
     def training(self, epoch: int, batch_size: int, seed: int) -> Iterator[Batch]:
-        """Yield an epoch's batches in random order; the last one is left out if it holds a single clip."""
+        """Yield the batches of an epoch (from 1 on) in random order; the last is left out if it holds a single clip."""
         rng = np.random.default_rng([seed, epoch, 3])
         order = rng.permutation(len(self.sequences))
         if self.store.settings.sampling == "balanced":
@@ -95,7 +95,9 @@ class Clips:
         groups = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
         if len(groups) > 1 and len(groups[-1]) == 1:
             groups.pop()
-        return self._ahead(groups, [np.random.default_rng([seed, epoch, 4, k]) for k in range(len(groups))])
+        ramp = self.store.settings.augment_ramp
+        share = min(1.0, epoch / (ramp + 1))
+        return self._ahead(groups, [np.random.default_rng([seed, epoch, 4, k]) for k in range(len(groups))], share)
 
     def testing(self, batch_size: int) -> Iterator[Batch]:
         """Yield all clips in order: middle frames, centre crops."""
@@ -103,18 +105,18 @@ class Clips:
         groups = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
         return self._ahead(groups, [None] * len(groups))
 
-    def _ahead(self, groups: list[np.ndarray], rngs: list) -> Iterator[Batch]:
+    def _ahead(self, groups: list[np.ndarray], rngs: list, share: float = 1.0) -> Iterator[Batch]:
         # one thread for the loader's own tensor work: a second team would take the cores from the network's
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            waiting = pool.submit(self._batch, groups[0], rngs[0]) if groups else None
+            waiting = pool.submit(self._batch, groups[0], rngs[0], share) if groups else None
             for k in range(len(groups)):
                 assert waiting is not None
                 ready = waiting.result()
                 if k + 1 < len(groups):
-                    waiting = pool.submit(self._batch, groups[k + 1], rngs[k + 1])
+                    waiting = pool.submit(self._batch, groups[k + 1], rngs[k + 1], share)
                 yield ready
 
-    def _batch(self, group: np.ndarray, rng: np.random.Generator | None) -> Batch:
+    def _batch(self, group: np.ndarray, rng: np.random.Generator | None, share: float) -> Batch:
         chosen = tuple(self.sequences[k] for k in group)
         data = self.store.settings
         frames = []
@@ -130,7 +132,7 @@ class Clips:
         if rng is None:
             pixels = to_network(centre_crop(clips, self.image_size), data.normalise)
         else:
-            pixels = augmented(clips, self.image_size, rng, data.augment, data.normalise)
+            pixels = augmented(clips, self.image_size, rng, data.augment, data.normalise, share)
         expressions = torch.tensor([self.expressions.index(sequence.expression) for sequence in chosen])
         faces = torch.tensor([self.face_labels.get(face_of(sequence, data), -1) for sequence in chosen])
         return Batch(pixels, expressions, faces, chosen)

@@ -45,3 +45,23 @@ def run_settings(run: Path) -> dict[str, Any]:
         )
     read_json(run / "summary.json", "a run's summary")
     return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def summaries(folder: Path) -> list[dict[str, Any]]:
+    """Return the finished runs below a folder: their figures, and where they and their reports lie, relative to it."""
+    found = []
+    for path in sorted(folder.rglob("summary.json")):
+        run = path.parent
+        if not (run / "config.yaml").exists():
+            continue
+        try:
+            figures = read_json(path, "a run's summary")
+            wanted = ("set", "variant", "accuracy", "uar", "std", "folds", "sequences", "subjects", "epoch_chosen_by")
+            values = {name: figures[name] for name in wanted}
+        except (InputError, KeyError, TypeError):
+            continue
+        place = run.relative_to(folder)
+        report = place / "report" / "index.html"
+        there = (folder / report).exists()
+        found.append({"run": place.as_posix(), **values, "report": report.as_posix() if there else None})
+    return found

@@ -1,5 +1,6 @@
 """Finding faces: one interface, a detector that needs no download, and better ones for which a model file is given."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -7,11 +8,30 @@ from typing import Literal, Protocol
 import cv2
 import numpy as np
 
-from tfen.errors import InputError
+from tfen.errors import InputError, TfenError
 
 LONGEST_SIDE = 480
 """Pictures are searched at no more than this many pixels along their longer side."""
 DetectorName = Literal["haar", "yunet"]
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file on the Hugging Face hub, and what it must be."""
+
+    repository: str
+    file: str
+    revision: str
+    sha256: str
+
+
+YUNET = HubFile(
+    "opencv/face_detection_yunet",
+    "face_detection_yunet_2023mar.onnx",
+    "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310",
+    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+)
+"""YuNet's model as OpenCV publishes it (MIT)."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,41 @@ def _shrunk(image: np.ndarray) -> tuple[np.ndarray, float]:
     return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA), scale
 
 
+def fetch_yunet() -> Path:
+    """Fetch YuNet's model (232,589 bytes, MIT) over the network into the hub's cache and return its path.
+
+    Raises:
+        TfenError: the hub does not answer, or gives another file than the one that this program was made for.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        path = Path(hf_hub_download(YUNET.repository, YUNET.file, revision=YUNET.revision))
+    except Exception as error:
+        raise TfenError(
+            f"YuNet's model could not be fetched ({type(error).__name__}): download {YUNET.file} of {YUNET.repository} "
+            "from the Hugging Face hub and give it with --detector-model"
+        ) from None
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != YUNET.sha256:
+        raise TfenError(
+            f"{path} is not the model that was expected: its SHA-256 is {found}, not {YUNET.sha256}; delete it"
+        )
+    return path
+
+
+def _fetched_yunet() -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(YUNET.repository, YUNET.file, revision=YUNET.revision, local_files_only=True))
+    except Exception:
+        raise InputError(
+            "the detector yunet needs its model: fetch it with `tfen fetch yunet`, or give --detector-model "
+            "face_detection_yunet_2023mar.onnx"
+        ) from None
+
+
 def make_detector(name: str, model: Path | None = None) -> FaceDetector:
     """Return a detector by name.
 
@@ -92,7 +147,5 @@ def make_detector(name: str, model: Path | None = None) -> FaceDetector:
     if name == "haar":
         return HaarDetector()
     if name == "yunet":
-        if model is None:
-            raise InputError("the detector yunet needs its model: --detector-model face_detection_yunet_2023mar.onnx")
-        return YuNetDetector(model)
+        return YuNetDetector(model or _fetched_yunet())
     raise InputError(f"the detector {name!r} is unknown; choose haar or yunet")

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -22,7 +23,9 @@ SIDE = 64
 AROUND_BOX = 1.45
 """Side of the first look in sides of a detector's box."""
 AROUND_POINTS = 1.3
-"""Side of the second look in sides of the square around the landmarks that the first one found."""
+"""Side of a further look in sides of the square around the landmarks that the one before found."""
+LOOKS = 2
+"""Looks at a face, each centred on what the one before found."""
 PACKAGED = Path(__file__).parent / "landmarks.safetensors"
 
 
@@ -47,24 +50,53 @@ class _Block(nn.Module):
 
 
 class LandmarkNetwork(nn.Module):
-    """Grey squares (B, 1, 64, 64), zero mean and unit deviation each, to points (B, 68, 2) in sides of the square."""
+    """Grey squares (B, 1, 64, 64), zero mean and unit deviation each, to points (B, 68, 2) in sides of the square.
+
+    Coarse features find the face, fine ones its points: one heat map for each point, whose centre of mass is the
+    point (integral regression, Sun et al. 2018). So a point follows what is seen there, not the mean face.
+    """
+
+    CELLS = 16
+    """Cells along each side of a heat map."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
         w = width
-        self.features = nn.Sequential(
-            nn.Conv2d(1, w, 5, 2, 2, bias=False),
-            nn.BatchNorm2d(w),
-            nn.ReLU(),
-            _Block(w, w, 1),
-            _Block(w, 2 * w, 2),
-            _Block(2 * w, 4 * w, 2),
-            _Block(4 * w, 5 * w, 2),
-        )
-        self.points = nn.Linear(5 * w * (SIDE // 16) ** 2, 2 * POINTS)
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, w, 5, 2, 2, bias=False), nn.BatchNorm2d(w), nn.ReLU(), _Block(w, w, 1)
+        )  # 32 x 32
+        self.down4 = _Block(w, 2 * w, 2)  # 16 x 16
+        self.down8 = _Block(2 * w, 4 * w, 2)  # 8 x 8
+        self.down16 = nn.Sequential(_Block(4 * w, 5 * w, 2), _Block(5 * w, 5 * w, 1))  # 4 x 4
+        self.side8 = nn.Conv2d(5 * w, 4 * w, 1)
+        self.up8 = _Block(4 * w, 4 * w, 1)
+        self.side4 = nn.Conv2d(4 * w, 2 * w, 1)
+        self.up4 = _Block(2 * w, 2 * w, 1)
+        self.heat = nn.Conv2d(2 * w, POINTS, 1)
+        middles = (torch.arange(self.CELLS) + 0.5) / self.CELLS
+        # a little wider than the square: points at its edge, and beyond it, can be reached
+        self.register_buffer("middles", 0.5 + (middles - 0.5) * 1.3, persistent=False)
+
+    def heat_maps(self, x_B1HW: Tensor) -> Tensor:
+        """Return the scores of each point's cells before the softmax, (B, 68, 16, 16)."""
+        fine = self.down4(self.stem(x_B1HW))
+        middle = self.down8(fine)
+        coarse = self.down16(middle)
+        middle = self.up8(middle + functional.interpolate(self.side8(coarse), scale_factor=2.0))
+        fine = self.up4(fine + functional.interpolate(self.side4(middle), scale_factor=2.0))
+        return self.heat(fine)
+
+    def points_and_spreads(self, heat_BPHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the points (B, 68, 2), and how far each heat map is spread, (B, 68), both in sides of the square."""
+        chance = heat_BPHW.flatten(2).softmax(2).unflatten(2, (self.CELLS, self.CELLS))
+        middles: Tensor = self.middles  # type: ignore[assignment]
+        across, down = chance.sum(2), chance.sum(3)
+        x, y = (across * middles).sum(2), (down * middles).sum(2)
+        variance = (across * middles**2).sum(2) - x**2 + (down * middles**2).sum(2) - y**2
+        return torch.stack([x, y], 2), variance.clamp_min(0).sqrt()
 
     def forward(self, x_B1HW: Tensor) -> Tensor:
-        return 0.5 + self.points(self.features(x_B1HW).flatten(1)).unflatten(1, (POINTS, 2))
+        return self.points_and_spreads(self.heat_maps(x_B1HW))[0]
 
 
 def standardised(squares_BHW: Array | Tensor) -> Tensor:
@@ -85,7 +117,7 @@ class Landmarker:
             )
         try:
             found = {name: value.float() for name, value in load_file(weights).items()}
-            width = found["features.0.weight"].shape[0]
+            width = found["stem.0.weight"].shape[0]
             self._network = LandmarkNetwork(width)
             self._network.load_state_dict(found)
         except (SafetensorError, KeyError, RuntimeError) as error:
@@ -99,16 +131,35 @@ class Landmarker:
             image: (height, width, 3) uint8 RGB.
             box: left, top, width, height of the face as a detector gives it.
         """
+        return self.judge(image, box)[0]
+
+    def judge(self, image: Array, box: tuple[float, float, float, float]) -> tuple[Array, float]:
+        """Return the landmarks of one face as `locate` does, and how unsure they are.
+
+        The doubt is the mean spread of the heat maps in sides of the face: a face has little, anything else more.
+        """
         left, top, width, height = box
-        centre, side = np.array([left + width / 2, top + height * 0.53]), AROUND_BOX * max(width, height)
-        for _ in range(2):
+        return self._look(image, np.array([left + width / 2, top + height * 0.53]), AROUND_BOX * max(width, height))
+
+    def follow(self, image: Array, before: Array) -> tuple[Array, float]:
+        """Return landmarks and doubt of a face whose landmarks in an earlier frame are known; no box is needed."""
+        return self._look(image, *_around(before))
+
+    def _look(self, image: Array, centre: Array, side: float) -> tuple[Array, float]:
+        for _ in range(LOOKS):
             square = look(image, centre, side)
             with torch.inference_mode():
-                found = self._network(standardised(square[None]))[0].numpy()
-            points = centre + (found - 0.5) * side
-            low, high = points.min(0), points.max(0)
-            centre, side = (low + high) / 2, AROUND_POINTS * float((high - low).max())
-        return points
+                heat = self._network.heat_maps(standardised(square[None]))
+                found, spreads = self._network.points_and_spreads(heat)
+            points = centre + (found[0].numpy() - 0.5) * side
+            centre, side = _around(points)
+        return points, float(spreads.mean())
+
+
+def _around(points: Array) -> tuple[Array, float]:
+    """Return centre and side of the square in which a further look is taken."""
+    low, high = points.min(0), points.max(0)
+    return (low + high) / 2, max(AROUND_POINTS * float((high - low).max()), 4.0)
 
 
 def look(image: Array, centre: Array, side: float, angle: float = 0.0) -> Array:

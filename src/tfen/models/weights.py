@@ -28,11 +28,21 @@ def save_network(
 ) -> None:
     """Write a network as `model.safetensors` and `config.json` into a folder."""
     save_weights(folder / "model.safetensors", network.state_dict())
-    faces = 0 if network.adversary is None else network.adversary.last_linear.out_features
-    write_json(
-        folder / "config.json",
-        {"tfen": 1, "expressions": list(expressions), "faces": faces, "settings": plain(settings), "about": about},
-    )
+    write_config(folder, Loaded(network, settings, expressions, about))
+
+
+def write_config(folder: Path, loaded: "Loaded", form: str = "torch") -> None:
+    """Write the `config.json` that says what the weights beside it are."""
+    adversary = loaded.network.adversary
+    about = {
+        "tfen": 1,
+        "format": form,
+        "expressions": list(loaded.expressions),
+        "faces": 0 if adversary is None else adversary.last_linear.out_features,
+        "settings": plain(loaded.settings),
+        "about": loaded.about,
+    }
+    write_json(folder / "config.json", about)
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -47,16 +57,24 @@ def save_weights(path: Path, weights: Weights) -> None:
 class Loaded:
     """A network with what it needs to be used: settings and the order of its expressions."""
 
-    def __init__(self, network: TFEN, settings: Settings, expressions: tuple[str, ...], about: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        network: Any,
+        settings: Settings,
+        expressions: tuple[str, ...],
+        about: dict[str, Any],
+        folder: Path | None = None,
+    ) -> None:
         self.network, self.settings, self.expressions, self.about = network, settings, expressions, about
+        self.folder = folder
 
 
 def load(source: str | Path) -> Loaded:
     """Load a trained network, in evaluation mode.
 
     Args:
-        source: a weights folder (`model.safetensors`, `config.json`), a fold's folder of a run, a run (its first
-            fold is taken), "packaged" (the weights that this version of the package carries, if any), or a Hugging Face
+        source: a weights folder (`model.safetensors`, `config.json`) or one that `tfen export` wrote, a fold's folder
+            of a run, a run (its first fold is taken), "packaged" (the weights that this version of the package carries, if any), or a Hugging Face
             hub id ("owner/name", fetched over the network).
 
     Raises:
@@ -67,17 +85,29 @@ def load(source: str | Path) -> Loaded:
     try:
         settings = settings_from(config["settings"])
         expressions = tuple(str(name) for name in config["expressions"])
-        network = build(settings, len(expressions), int(config["faces"]))
+        faces, form = int(config["faces"]), config.get("format", "torch")
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{folder / 'config.json'} is no configuration of tfen weights: {error!r} is wrong or missing"
         ) from None
+    about = config.get("about", {})
+    if form != "torch":
+        from tfen.models.export import GraphNetwork
+
+        graphs = GraphNetwork(folder, "openvino" if form == "openvino" else "onnxruntime")
+        return Loaded(graphs.eval(), settings, expressions, about, folder)
     path = folder / "model.safetensors"
+    network = build(settings, len(expressions), faces)
     try:
-        network.load_state_dict(read_weights(path))
+        network.load_state_dict({name: _full(value) for name, value in read_weights(path).items()})
     except RuntimeError as error:
         raise InputError(f"{path} does not fit its config.json: {str(error).splitlines()[-1].strip()}") from None
-    return Loaded(network.eval(), settings, expressions, config.get("about", {}))
+    return Loaded(network.eval(), settings, expressions, about, folder)
+
+
+def _full(value: Tensor) -> Tensor:
+    """Return weights that were stored in half precision as single ones."""
+    return value.float() if value.dtype == torch.float16 else value
 
 
 def _weights_folder(source: str | Path) -> Path:
@@ -87,7 +117,8 @@ def _weights_folder(source: str | Path) -> Path:
         return PACKAGED
     path = Path(source)
     for folder in (path, path / "fold-00"):
-        if (folder / "config.json").exists() and (folder / "model.safetensors").exists():
+        held = ("model.safetensors", "frame.onnx", "frame.xml")
+        if (folder / "config.json").exists() and any((folder / name).exists() for name in held):
             return folder
     if path.exists() or str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
         raise InputError(
@@ -96,7 +127,11 @@ def _weights_folder(source: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(str(source), allow_patterns=["config.json", "model.safetensors"]))
+        return Path(
+            snapshot_download(
+                str(source), allow_patterns=["config.json", "model.safetensors", "*.onnx", "*.xml", "*.bin"]
+            )
+        )
     except Exception as error:
         raise TfenError(
             f"{source} is no folder here, and the hub did not give it ({type(error).__name__}); check the name or the network"

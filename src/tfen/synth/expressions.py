@@ -209,6 +209,25 @@ def speech(frames: int, actions: list[str], rng: np.random.Generator) -> np.ndar
     return out
 
 
+def resting(actions: list[str], rng: np.random.Generator) -> np.ndarray:
+    """Return what a subject's face shows at rest, shape (52,), in standard deviations of `Variation.rest`.
+
+    Nobody's neutral face is the prototype: lids droop, corners of the mouth rise or fall, brows lie low. Four actions in
+    ten take part, both sides nearly alike; the gaze and the tongue do not.
+    """
+    out = np.zeros(len(actions))
+    pairs: dict[str, float] = {}
+    for column, name in enumerate(actions):
+        if name.startswith(("tongue", "eyeLook")):
+            continue
+        pair = name.removesuffix("Left").removesuffix("Right")
+        if pair not in pairs:
+            pairs[pair] = abs(float(rng.normal())) * float(rng.random() < 0.4)
+        size = 0.3 if name.startswith("jaw") else 1.0
+        out[column] = size * pairs[pair] * rng.normal(1, 0.15)
+    return out.clip(0)
+
+
 def actions_over_time(
     expression: str,
     dynamics: str,
@@ -218,6 +237,7 @@ def actions_over_time(
     habit: float,
     rng: np.random.Generator,
     strength: tuple[float, float],
+    rest: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the facial actions of a sequence and the strength of its expression.
 
@@ -230,6 +250,7 @@ def actions_over_time(
         habit: in [0, 1), which variant of the expression this subject mostly shows.
         rng: the sequence's own random numbers.
         strength: range of the apex's strength.
+        rest: what this subject's face shows at rest, shape (52,); the expression comes on top of it.
 
     Returns:
         weights of shape (frames, 52) in [0, 1.15], and the expression's intensity of shape (frames,).
@@ -238,7 +259,7 @@ def actions_over_time(
     usual = int(habit * len(variants)) if rng.random() < 0.6 else int(rng.integers(len(variants)))
     level = rng.uniform(*strength)
     curve = intensity(dynamics, frames, rng)
-    out = np.zeros((frames, len(actions)), np.float32)
+    out = np.tile(rest.astype(np.float32), (frames, 1))
     for name, weight in variants[usual].items():
         column = actions.index(name)
         out[:, column] += curve * level * weight * style[column] * rng.uniform(0.75, 1.25)

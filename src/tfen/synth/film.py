@@ -9,7 +9,7 @@ import numpy as np
 from tfen.faces.box import eyes_and_mouth, face_box
 from tfen.synth import skin as skins
 from tfen.synth.assets import dress
-from tfen.synth.expressions import action_units, actions_over_time
+from tfen.synth.expressions import action_units, actions_over_time, resting
 from tfen.synth.head import BODY, EYE, MOUTH, SKIN, Head
 from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
 from tfen.synth.people import Subject
@@ -38,6 +38,8 @@ class Variation:
     """Standard deviation of the box's place, in sides of the box."""
     strength: tuple[float, float] = (0.6, 1.05)
     """Strength of the expression at its apex; 1 is the full prototype."""
+    rest: float = 0.12
+    """Standard deviation of what a face shows at rest, in full actions."""
     exposure: tuple[float, float] = (0.75, 1.35)
     """Factor on the light."""
     white_balance: float = 0.06
@@ -69,6 +71,7 @@ LAB = Variation(
     zoom=0.03,
     shift=0.015,
     strength=(0.75, 1.1),
+    rest=0.0,
     exposure=(0.9, 1.2),
     white_balance=0.02,
     key_angle=30.0,
@@ -96,6 +99,7 @@ class Performer:
         self.head = head
         self.subject = subject
         rng = np.random.default_rng([*seed, 1])
+        self.rest = resting(head.actions, np.random.default_rng([*seed, 3]))
         self.shape = head.shape(subject.phenotype, subject.changes)
         dressed = dress(assets, head, self.shape, subject, rng) if assets else None
         traits = subject.skin if dressed is None else dressed.traits
@@ -236,6 +240,7 @@ class Performer:
             subject.habits[expression],
             rng,
             variation.strength,
+            variation.rest * self.rest,
         )
         vertices = self._vertices(weights)
         eye, mouth = eyes_and_mouth(self.shape.neutral[head.landmarks])

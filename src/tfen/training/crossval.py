@@ -275,6 +275,10 @@ def train_on_all(found: PreparedSet, out: Path, settings: Settings, init: str | 
     store = FrameStore(found, settings.model.image_size, settings.data)
     trained = train_network(store, training, validation, settings, settings.train.seed, start)
     measured = trained.course.history[trained.epoch - 1].get("validation_accuracy")
+    temperature = None
+    if validation:
+        clips = Clips(store, validation, settings.model.frames, settings.model.image_size)
+        temperature = fit_temperature(predict(trained.network, clips, settings), found.expressions)
     about = {
         "set": found.name,
         "subjects": len({sequence.subject for sequence in training}),
@@ -282,6 +286,7 @@ def train_on_all(found: PreparedSet, out: Path, settings: Settings, init: str | 
         "epoch": trained.epoch,
         "validation_accuracy": measured,
         "validation_subjects": len({sequence.subject for sequence in validation}),
+        "temperature": temperature,
     }
     save_network(out, trained.network, settings, found.expressions, about)
     checked = (

@@ -62,7 +62,7 @@ def train_landmarks(
                 squares, points = zip(*(_jittered(train[i][0], train[i][1], rng) for i in order[k : k + batch_size]))
                 x = disturbed(torch.from_numpy(np.stack(squares)), rng)
                 target = torch.from_numpy(np.stack(points)).float()
-                loss = functional.smooth_l1_loss(network(x), target, beta=0.01)
+                loss = landmark_loss(network, x, target)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -83,6 +83,23 @@ def train_landmarks(
     }
     write_json(out / "config.json", figures)
     return figures
+
+
+def landmark_loss(network: LandmarkNetwork, x_B1HW: Tensor, target_BP2: Tensor) -> Tensor:
+    """Return the loss: distance of the points, and cross-entropy of each heat map with a blob of one cell at its point.
+
+    Without the second part a map may spread over the whole face and still have its centre of mass in the right place;
+    then points follow the mean face instead of what is seen (regularisation as in Nibali et al. 2018).
+    """
+    heat = network.heat_maps(x_B1HW)
+    points = network.points_and_spreads(heat)[0]
+    middles: Tensor = network.middles  # type: ignore[assignment]
+    cell = middles[1] - middles[0]
+    x, y = (torch.exp(-0.5 * ((target_BP2[..., k, None] - middles) / cell) ** 2) for k in (0, 1))
+    blob = (y[..., :, None] * x[..., None, :]).flatten(2)
+    blob = blob / blob.sum(2, keepdim=True).clamp_min(1e-6)
+    crossed = -(blob * heat.flatten(2).log_softmax(2)).sum(2).mean()
+    return 10 * functional.smooth_l1_loss(points, target_BP2, beta=0.01) + 0.1 * crossed
 
 
 def _load(found: PreparedSet, sequences: list[Sequence]) -> list[tuple[Array, Array]]:
@@ -108,7 +125,30 @@ def _jittered(image: Array, points: Array, rng: np.random.Generator) -> tuple[Ar
     centre = (low + high) / 2 + rng.normal(0, 0.06, 2) * side
     angle = float(rng.normal(0, 0.17))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return look(image, centre, side, angle), ((points - centre) @ turn.T / side + 0.5).astype(np.float32)
+    return _warped(look(image, centre, side, angle), (points - centre) @ turn.T / side + 0.5, rng)
+
+
+def _warped(square: Array, points: Array, rng: np.random.Generator, size: float = 0.03) -> tuple[Array, Array]:
+    """Return a face with other proportions: stretched along one axis, and bent by a smooth random field.
+
+    Args:
+        square: (64, 64).
+        points: (68, 2) in sides of the square.
+        size: standard deviation of the field at its knots, in sides of the square.
+    """
+    knots = rng.normal(0, size, (2, 5, 5)) * rng.random()
+    knots[0] += np.linspace(-0.5, 0.5, 5) * rng.normal(0, 0.07)
+    knots[1] += np.linspace(-0.5, 0.5, 5)[:, None] * rng.normal(0, 0.07)
+    field = np.stack([cv2.resize(own, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for own in knots]).astype(np.float32)
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    bent = cv2.remap(
+        square, x + field[0] * SIDE, y + field[1] * SIDE, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    there = points.copy()
+    for _ in range(4):  # the place whose field leads back to the point
+        at = np.clip(np.round(there * SIDE - 0.5).astype(int), 0, SIDE - 1)
+        there = points - field[:, at[:, 1], at[:, 0]].T
+    return bent, there.astype(np.float32)
 
 
 def disturbed(squares_BHW: Tensor, rng: np.random.Generator) -> Tensor:

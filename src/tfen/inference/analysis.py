@@ -1,0 +1,394 @@
+"""`tfen analyze`: many films, streams and photographs to tables, pictures and annotated films, with resume.
+
+Everything lies in one folder: `results.csv` and `results.jsonl` (a row for each face and time), `episodes.csv`,
+`summary.csv` (a row for each face), `files.csv` (a row for each source), `pictures/`, and on request `films/`, `elan/`
+and `boris/`. Rows are written as they come; what was written stays valid when the run breaks off, and the same command
+goes on with the file it was in.
+"""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfen import __version__
+from tfen.data.prepared import IMAGES
+from tfen.data.sources.recordings import VIDEOS
+from tfen.errors import InputError, TfenError
+from tfen.files import read_csv, read_json, told, write_json
+from tfen.inference.analyzer import Analyzer, Result
+from tfen.inference.annotate import AnnotatedFilm
+from tfen.inference.annotations import write_boris, write_elan
+from tfen.inference.episodes import Episode, EpisodeFinder
+from tfen.inference.picture import SummaryPicture
+from tfen.inference.rows import EPISODES, columns, episode_row, row, schema
+from tfen.progress import Meter, meter, say
+from tfen.video.reading import ADDRESS, Frame, look_at
+
+FILES = ("file", "status", "frames", "seconds", "faces", "note")
+SUMMARY_BEFORE = ("file", "face", "first", "last", "results", "main", "confidence", "episodes")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something to analyze: `name` as the user gave it, `kind` file, camera or stream; `path` where a file has that name
+    for the user alone."""
+
+    name: str
+    kind: str
+    path: Path | None = None
+
+    @property
+    def file(self) -> Path:
+        """Where a file lies."""
+        return self.path or Path(self.name)
+
+    @property
+    def still(self) -> bool:
+        """Whether it is a photograph."""
+        return self.kind == "file" and self.file.suffix.lower() in IMAGES
+
+    @property
+    def opened(self) -> Path | str | int:
+        """What `Analyzer` takes."""
+        return self.file if self.kind == "file" else int(self.name) if self.kind == "camera" else self.name
+
+
+def find_sources(inputs: Sequence[str]) -> list[Source]:
+    """Return what the inputs stand for: files, folders (searched through), patterns, cameras, addresses, "-".
+
+    Raises:
+        InputError: an input that does not exist, or a folder without films and photographs.
+    """
+    found: dict[str, Source] = {}
+
+    def add(path: Path) -> None:
+        found.setdefault(str(path), Source(str(path), "file"))
+
+    for given in inputs:
+        path = Path(given)
+        if given == "-" or ADDRESS.match(given):
+            found.setdefault(given, Source(given, "stream"))
+        elif path.is_file():
+            add(path)
+        elif path.is_dir():
+            files = [
+                one for one in sorted(path.rglob("*")) if one.suffix.lower() in (*IMAGES, *VIDEOS) and one.is_file()
+            ]
+            if not files:
+                raise InputError(f"{given} holds no films or photographs ({', '.join((*VIDEOS, *IMAGES))})")
+            for one in files:
+                add(one)
+        elif given.isdecimal():
+            found.setdefault(given, Source(given, "camera"))
+        elif any(sign in given for sign in "*?["):
+            base = Path(path.anchor) if path.is_absolute() else Path()
+            files = sorted(one for one in base.glob(str(path.relative_to(path.anchor))) if one.is_file())
+            if not files:
+                raise InputError(f"no file matches {given}")
+            for one in files:
+                add(one)
+        else:
+            raise InputError(
+                f"{given} does not exist; give films, photographs, folders, a camera's number or an address"
+            )
+    return list(found.values())
+
+
+class _Tables:
+    """The growing tables of a run. A file's rows count when `commit` has noted their end; on resume the rest is cut."""
+
+    NAMES = ("results.csv", "results.jsonl", "episodes.csv", "summary.csv", "files.csv")
+
+    def __init__(self, out: Path, expressions: Sequence[str], sizes: dict[str, int] | None) -> None:
+        summary = (*SUMMARY_BEFORE, *(f"share_{name}" for name in expressions))
+        self._columns = {
+            "results.csv": columns(expressions), "episodes.csv": EPISODES, "summary.csv": summary, "files.csv": FILES,
+        }  # fmt: skip
+        self._open: dict[str, Any] = {}
+        for name in self.NAMES:
+            path = out / name
+            if sizes is not None:
+                with path.open("r+b") as file:
+                    file.truncate(sizes[name])
+            self._open[name] = path.open("ab" if sizes is not None else "wb")
+            if sizes is None and name in self._columns:
+                self._line(name, self._columns[name])
+
+    def add(self, name: str, values: dict[str, Any]) -> None:
+        self._line(name, ["" if values[key] is None else values[key] for key in self._columns[name]])
+
+    def add_json(self, values: dict[str, Any]) -> None:
+        self._open["results.jsonl"].write((json.dumps(values, ensure_ascii=False) + "\n").encode())
+
+    def _line(self, name: str, cells: Iterable[object]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        self._open[name].write(text.getvalue().encode())
+
+    def flush(self) -> dict[str, int]:
+        """Bring all rows to disk and return the tables' sizes."""
+        for file in self._open.values():
+            file.flush()
+        return {name: file.tell() for name, file in self._open.items()}
+
+    def close(self) -> None:
+        """Close the tables; where the disk was full, a row that is not whole is cut off."""
+        for file in self._open.values():
+            with suppress(OSError):
+                file.close()
+            with open(file.name, "r+b") as again:  # noqa: PTH123
+                end = again.seek(0, 2)
+                again.seek(max(0, end - 65536))
+                tail = again.read()
+                again.truncate(end - len(tail) + tail.rfind(b"\n") + 1)
+
+
+@dataclass
+class _Person:
+    """A face's row in summary.csv, while it grows."""
+
+    first: float
+    last: float
+    count: int = 0
+    confidence: float = 0.0
+    labels: Counter[str] = field(default_factory=Counter)
+    episodes: int = 0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What else is written beside the tables."""
+
+    annotate: bool = False
+    pictures: bool = True
+    elan: bool = False
+    boris: bool = False
+
+
+def analyze(
+    sources: Sequence[Source],
+    out: Path,
+    analyzer: Analyzer,
+    wanted: Wanted,
+    about: dict[str, Any],
+    listen: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, int]:
+    """Analyze sources one after the other into a folder; files that are done are not done again.
+
+    Args:
+        about: settings that make a run another one.
+        listen: is given every row of the results; then nothing is shown on the error stream.
+
+    Returns:
+        counts: files done, files with errors, faces, episodes.
+
+    Raises:
+        InputError: `out` holds something else; or the only source cannot be read.
+    """
+    state = _claim(out, {"tfen": __version__, "expressions": list(analyzer.expressions), **about})
+    done: set[str] = set(state["files"])
+    left = [source for source in sources if source.name not in done]
+    if done and len(left) < len(sources):
+        say(f"{len(sources) - len(left)} of {len(sources)} files: done before")
+    totals = [_frames(source) for source in left]
+    total = None if None in totals else sum(count for count in totals if count)
+    bad = 0
+    with told(out), ExitStack() as stack:
+        tables = _Tables(out, analyzer.expressions, state["sizes"])
+        stack.callback(tables.close)
+        progress = stack.enter_context(meter("analyzing", total, "frames", quiet=listen is not None))
+        for source in left:
+            try:
+                _Run(source, out, analyzer, wanted, tables, progress, _stem(source, state), listen).go()
+            except InputError as error:
+                if len(sources) == 1:
+                    raise
+                bad += 1
+                say(str(error))
+                values = {"file": source.name, "status": "failed", "frames": 0, "seconds": 0, "faces": 0}
+                tables.add("files.csv", {**values, "note": str(error)})
+            state["files"].append(source.name)
+            state["sizes"] = tables.flush()
+            write_json(out / ".state.json", state)
+    if wanted.boris:
+        films: dict[str, list[Episode]] = {source.name: [] for source in sources}
+        for one in read_csv(out / "episodes.csv", EPISODES, "episodes"):
+            onset, apex, offset, peak = (float(one[name]) for name in ("onset", "apex", "offset", "peak"))
+            films[one["file"]].append(Episode(int(one["face"]), one["expression"], onset, apex, offset, peak))
+        write_boris(out / "boris" / "tfen.boris", analyzer.expressions, films)
+    with (out / "summary.csv").open(encoding="utf-8") as people, (out / "episodes.csv").open(encoding="utf-8") as found:
+        return {
+            "files": len(state["files"]) - bad,
+            "failed": bad,
+            "faces": sum(1 for _ in people) - 1,
+            "episodes": sum(1 for _ in found) - 1,
+        }
+
+
+def _claim(out: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a run that is gone on with, or a new one's.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    marker, path = out / "analysis.json", out / ".state.json"
+    if marker.exists():
+        before = read_json(marker, "an analysis")
+        changed = [name for name in about if before.get(name) != about[name]]
+        if changed:
+            raise InputError(
+                f"{out} holds an analysis with {changed[0]} = {before.get(changed[0])}, not {about[changed[0]]}; "
+                "choose another folder"
+            )
+        if path.exists():
+            return read_json(path, "the state of an analysis")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and holds no analysis; choose a new folder")
+    with told(out):
+        out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "schema.json", schema(about["expressions"]))
+    write_json(marker, about)
+    return {"files": [], "sizes": None, "stems": []}
+
+
+def _stem(source: Source, state: dict[str, Any]) -> str:
+    """Return a name for the source's own files, that no other source has."""
+    plain = {"file": source.file.stem, "camera": f"camera-{source.name}"}.get(source.kind, "stream")
+    stem, number = plain, 1
+    while stem in state["stems"]:
+        number += 1
+        stem = f"{plain}-{number}"
+    state["stems"].append(stem)
+    return stem
+
+
+def _frames(source: Source) -> int | None:
+    """Return how many frames a source has, as far as its header says; None for an endless one."""
+    if source.kind != "file":
+        return None
+    if source.still:
+        return 1
+    try:
+        return look_at(source.file).frames
+    except InputError:
+        return 0
+
+
+class _Run:
+    """One source on its way into the tables."""
+
+    def __init__(
+        self,
+        source: Source,
+        out: Path,
+        analyzer: Analyzer,
+        wanted: Wanted,
+        tables: _Tables,
+        progress: Meter,
+        stem: str,
+        listen: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
+        self.source, self.out, self.analyzer, self.wanted, self.tables = source, out, analyzer, wanted, tables
+        self.progress, self.stem, self.listen = progress, stem, listen
+        self.finder = EpisodeFinder()
+        self.episodes: list[Episode] = []
+        self.people: dict[int, _Person] = {}
+        self.frames, self.seconds, self.note = 0, 0.0, ""
+        still = source.still
+        self.picture = SummaryPicture(analyzer.expressions, analyzer.step) if wanted.pictures and not still else None
+        self.film = None
+        if wanted.annotate and not still:
+            self.film = AnnotatedFilm(out / "films" / f"{stem}.mp4", analyzer.expressions, analyzer.step)
+        self.still = still
+
+    def go(self) -> None:
+        results = self.analyzer(self.source.opened, self._watch, self._broke)
+        try:
+            for result in results:
+                self._take(result)
+        except KeyboardInterrupt:
+            if self.source.kind == "file":
+                raise
+            self.note = "stopped by hand"
+        except TfenError as error:
+            if isinstance(error, InputError) or self.frames == 0:
+                raise
+            self.note = str(error)
+        finally:
+            results.close()  # type: ignore[attr-defined]
+            self.tables.flush()
+        self._finish()
+
+    def _watch(self, frame: Frame) -> None:
+        self.frames, self.seconds = frame.number + 1, frame.time
+        if self.film is not None:
+            self.film.frame(frame)
+        self.progress.advance()
+
+    def _broke(self, why: str) -> None:
+        self.note = why
+
+    def _take(self, result: Result) -> None:
+        values = row(self.source.name, result, self.analyzer.expressions)
+        self.tables.add("results.csv", values)
+        self.tables.add_json(values)
+        if self.listen is not None:
+            self.listen(values)
+        if self.source.kind != "file":
+            self.tables.flush()
+        for episode in self.finder.add(result):
+            self._episode(episode)
+        if self.picture is not None:
+            self.picture.add(result)
+        if self.film is not None:
+            self.film.add(result)
+        if result.face is None:
+            return
+        person = self.people.setdefault(result.face, _Person(result.time, result.time))
+        person.last, person.count = result.time, person.count + 1
+        person.confidence += result.confidence or 0.0
+        person.labels[result.label or ""] += 1
+
+    def _episode(self, episode: Episode) -> None:
+        self.tables.add("episodes.csv", episode_row(self.source.name, episode))
+        self.people[episode.face].episodes += 1
+        if self.wanted.elan:
+            self.episodes.append(episode)
+
+    def _finish(self) -> None:
+        for episode in self.finder.finish():
+            self._episode(episode)
+        for face, person in sorted(self.people.items()):
+            told_labels = {name: count for name, count in person.labels.items() if name}
+            shares = {
+                f"share_{name}": round(person.labels[name] / person.count, 4) for name in self.analyzer.expressions
+            }
+            self.tables.add(
+                "summary.csv",
+                {
+                    "file": self.source.name, "face": face, "first": round(person.first, 3),
+                    "last": round(person.last, 3), "results": person.count,
+                    "main": max(told_labels, key=lambda name: told_labels[name]) if told_labels else None,
+                    "confidence": round(person.confidence / person.count, 4), "episodes": person.episodes, **shares,
+                },
+            )  # fmt: skip
+        if self.film is not None:
+            self.film.close()
+        if self.picture is not None:
+            self.picture.draw(self.out / "pictures" / f"{self.stem}.png", self.source.name)
+        if self.wanted.elan and not self.still:
+            write_elan(self.out / "elan" / f"{self.stem}.eaf", self.source.name, self.episodes)
+        if self.note and self.listen is None:
+            say(f"{self.source.name}: {self.note}; the results until then are kept")
+        if not self.people and self.listen is None:
+            say(f"{self.source.name}: no face was seen")
+        values = {"file": self.source.name, "status": "broke off" if self.note else "done", "frames": self.frames}
+        self.tables.add(
+            "files.csv", {**values, "seconds": round(self.seconds, 3), "faces": len(self.people), "note": self.note}
+        )

@@ -1,0 +1,222 @@
+"""The film again, with boxes and labels on the faces and a timeline below."""
+
+from collections import deque
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tfen.inference.analyzer import Result
+from tfen.inference.colours import colour_of, rgb
+from tfen.video.reading import Frame
+
+Array = np.ndarray
+CLOCK = 90000
+"""Ticks of the film's clock in a second."""
+TIMELINE = 10.0
+"""Seconds that the timeline shows."""
+LARGEST = 1280
+"""Longer side of the annotated film at most, pixels."""
+INK = (24, 28, 34)
+
+
+class AnnotatedFilm:
+    """Writes an annotated film while its frames and results come in.
+
+    Frames wait until the results of the step after them are known, so that boxes move smoothly between steps.
+
+    Args:
+        path: the .mp4 file.
+        expressions: in canonical order.
+        step: seconds between results.
+    """
+
+    def __init__(self, path: Path, expressions: Sequence[str], step: float) -> None:
+        self._path, self._expressions, self._step = path, tuple(expressions), step
+        self._frames: deque[Frame] = deque()
+        self._steps: list[tuple[float, dict[int, Result]]] = []
+        self._history: deque[tuple[float, Array]] = deque()
+        self._output: Any = None
+        self._stream: Any = None
+        self._last = -1
+
+    def frame(self, frame: Frame) -> None:
+        """Take a frame of the film; every frame, in order, before the results of its time."""
+        self._frames.append(frame)
+
+    def add(self, result: Result) -> None:
+        """Take a result, in order of time."""
+        if not self._steps or self._steps[-1][0] != result.time:
+            if len(self._steps) == 2:
+                self._draw_until(self._steps[1][0])
+                self._steps.pop(0)
+            self._steps.append((result.time, {}))
+        if result.face is not None:
+            self._steps[-1][1][result.face] = result
+
+    def close(self) -> None:
+        """Draw what is left and finish the file."""
+        if len(self._steps) == 2:
+            self._draw_until(self._steps[1][0])
+            self._steps.pop(0)
+        self._draw_until(float("inf"))
+        if self._output is not None:
+            for packet in self._stream.encode(None):
+                self._output.mux(packet)
+            self._output.close()
+            self._output = None
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._frames.clear()
+        if self._output is not None:
+            self._output.close()
+            self._output = None
+
+    def _draw_until(self, time: float) -> None:
+        while self._frames and self._frames[0].time < time:
+            frame = self._frames.popleft()
+            faces = self._faces_at(frame.time)
+            self._encode(self._drawn(frame, faces), frame.time)
+
+    def _faces_at(self, time: float) -> list[Result]:
+        """Return what the faces show at a time, boxes and probabilities half-way between two steps."""
+        if not self._steps or time < self._steps[0][0] - 1e-6:
+            return []
+        begin, before = self._steps[0]
+        end, after = self._steps[-1]
+        if time - begin > 2 * self._step + (end - begin):
+            return []
+        share = 0.0 if end == begin else min(1.0, (time - begin) / (end - begin))
+        found = []
+        for face, one in before.items():
+            other = after.get(face, one)
+            assert one.box is not None and other.box is not None
+            assert one.probabilities is not None and other.probabilities is not None
+            box = tuple((1 - share) * a + share * b for a, b in zip(one.box, other.box))
+            said = {
+                name: (1 - share) * one.probabilities[name] + share * other.probabilities[name]
+                for name in self._expressions
+            }
+            near = one if share < 0.5 else other
+            found.append(
+                Result(time, one.frame, face, box, probabilities=said, label=near.label, confidence=near.confidence)  # type: ignore[arg-type]
+            )
+        return found
+
+    def _drawn(self, frame: Frame, faces: list[Result]) -> Array:
+        height, width = frame.image.shape[:2]
+        scale = min(1.0, LARGEST / max(height, width))
+        size = (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
+        picture = (
+            cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA) if size != (width, height) else frame.image
+        )
+        band = max(56, size[1] // 6 // 2 * 2)
+        out = np.full((size[1] + band, size[0], 3), INK, np.uint8)
+        out[: size[1]] = picture
+        text = max(12, round(min(size) / 26))
+        line = max(1, round(min(size) / 240))
+        for face in faces:
+            assert face.box is not None
+            left, top, wide, high = (value * scale for value in face.box)
+            colour = rgb(colour_of(face.label, self._expressions)) if face.label else (235, 235, 235)
+            corner = (round(left), round(top)), (round(left + wide), round(top + high))
+            cv2.rectangle(out[: size[1]], *corner, colour, line, cv2.LINE_AA)
+            sure = f"{face.label} {100 * (face.confidence or 0):.0f} %" if face.label else "not sure"
+            name = f"{face.face}  {sure}"
+            words = _words(name, text)
+            y = corner[0][1] - words.shape[0] - 4
+            y = corner[0][1] + 2 if y < 0 else y
+            _plate(out[: size[1]], corner[0][0], y, words, colour)
+        self._timeline(out[size[1] :], frame.time, faces, max(10, text - 2))
+        return out
+
+    def _timeline(self, band: Array, time: float, faces: list[Result], text: int) -> None:
+        """Draw the probabilities of the largest face over the last seconds, now at the right edge, names below."""
+        height, width = band.shape[:2]
+        largest = max(faces, key=lambda face: face.box[2] if face.box else 0, default=None)
+        if largest is not None and largest.probabilities is not None:
+            self._history.append((time, np.array([largest.probabilities[name] for name in self._expressions])))
+        while self._history and self._history[0][0] < time - TIMELINE:
+            self._history.popleft()
+        names = [_words(name, text) for name in self._expressions]
+        gap = text
+        needed = sum(own.shape[1] + gap for own in names)
+        if needed > width:  # the names must fit
+            names = [cv2.resize(own, None, fx=width / needed, fy=width / needed) for own in names]
+            gap = int(gap * width / needed)
+        legend = max(own.shape[0] for own in names) + 6
+        plot = height - legend
+        if self._history:
+            times = np.array([item[0] for item in self._history])
+            levels = np.cumsum(np.array([item[1] for item in self._history]), 1)
+            places = np.round((times - time + TIMELINE) / TIMELINE * (width - 1)).astype(int)
+            grid = np.arange(places[0], width)
+            at = np.clip(np.searchsorted(places, grid, side="right") - 1, 0, len(places) - 1)
+            fresh = grid - places[at] <= max(3, round(3 * self._step / TIMELINE * width))
+            rows = (np.arange(plot)[::-1, None] + 0.5) / plot
+            kind = (rows[..., None] > levels[at][None]).sum(2).clip(0, len(self._expressions) - 1)
+            colours = np.array([rgb(colour_of(name, self._expressions)) for name in self._expressions], np.uint8)
+            band[:plot, grid[fresh]] = colours[kind][:, fresh]
+        x = gap // 2
+        for name, own in zip(self._expressions, names):
+            _blend(band, x, plot + 3, own, rgb(colour_of(name, self._expressions)))
+            x += own.shape[1] + gap
+
+    def _encode(self, picture: Array, time: float) -> None:
+        if self._output is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # pieces that stand by themselves: a film that is cut short can be played
+            self._output = av.open(str(self._path), "w", options={"movflags": "frag_keyframe+empty_moov"})
+            codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+            self._stream = self._output.add_stream(codec, rate=30)
+            self._stream.height, self._stream.width = picture.shape[0] // 2 * 2, picture.shape[1]
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.time_base = Fraction(1, CLOCK)
+            self._stream.codec_context.time_base = Fraction(1, CLOCK)
+            if codec == "libx264":
+                self._stream.options = {"preset": "veryfast", "crf": "22"}
+        image = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(picture[: self._stream.height, : self._stream.width]), format="rgb24"
+        )
+        image.time_base = Fraction(1, CLOCK)
+        image.pts = self._last = max(self._last + 1, round(time * CLOCK))
+        for packet in self._stream.encode(image):
+            self._output.mux(packet)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+
+
+@cache
+def _words(text: str, size: int) -> Array:
+    """Return written words as opacity, (height, width) float32 in [0, 1]."""
+    font = _font(size)
+    _, top, _, bottom = font.getbbox("Hg" + text)
+    image = Image.new("L", (round(font.getlength(text)) + 2, round(bottom - top) + 2))
+    ImageDraw.Draw(image).text((1, 1 - top), text, fill=255, font=font)
+    return np.asarray(image, np.float32) / 255
+
+
+def _blend(out: Array, x: int, y: int, words: Array, colour: tuple[int, int, int]) -> None:
+    part = out[max(y, 0) : y + words.shape[0], max(x, 0) : x + words.shape[1]]
+    words = words[max(-y, 0) :, max(-x, 0) :][: part.shape[0], : part.shape[1], None]
+    part[:] = np.round(part * (1 - words) + np.array(colour, np.float32) * words).astype(np.uint8)
+
+
+def _plate(out: Array, x: int, y: int, words: Array, colour: tuple[int, int, int]) -> None:
+    """Write words on a plate of the given colour, in ink that can be read on it."""
+    x = max(0, min(x, out.shape[1] - words.shape[1] - 8))
+    y = max(0, min(y, out.shape[0] - words.shape[0] - 4))
+    out[y : y + words.shape[0] + 4, x : x + words.shape[1] + 8] = colour
+    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    _blend(out, x + 4, y + 2, words, INK if bright > 130 else (255, 255, 255))

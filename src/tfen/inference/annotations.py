@@ -1,0 +1,125 @@
+"""Episodes as files of the annotation tools of behavioural research: ELAN (.eaf) and BORIS (.boris)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
+
+from tfen.files import whole_file
+from tfen.inference.episodes import Episode
+
+NO_DATE = "2000-01-01T00:00:00"
+"""Both formats want a date; the same results give the same bytes."""
+
+
+def write_elan(path: Path, media: str, episodes: Sequence[Episode]) -> None:
+    """Write an ELAN document (EAF 3.0): a tier for each face, an annotation for each episode.
+
+    Args:
+        path: the .eaf file.
+        media: the film, as a path or an address.
+        episodes: of this film.
+    """
+    schema = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
+    root = Element(
+        "ANNOTATION_DOCUMENT",
+        {
+            "AUTHOR": "tfen",
+            "DATE": f"{NO_DATE}+00:00",
+            "FORMAT": "3.0",
+            "VERSION": "3.0",
+            "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+            "xsi:noNamespaceSchemaLocation": schema,
+        },
+    )
+    header = SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    address = media if "://" in media else Path(media).resolve().as_uri()
+    kind = "video/mp4" if media.lower().endswith(".mp4") else "video/*"
+    SubElement(
+        header, "MEDIA_DESCRIPTOR", MEDIA_URL=address, MIME_TYPE=kind, RELATIVE_MEDIA_URL=f"./{Path(media).name}"
+    )
+    times = sorted({round(1000 * time) for one in episodes for time in (one.onset, one.offset)})
+    order = SubElement(root, "TIME_ORDER")
+    slots = {time: f"ts{k + 1}" for k, time in enumerate(times)}
+    for time, name in slots.items():
+        SubElement(order, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(time))
+    number = 0
+    for face in sorted({one.face for one in episodes}):
+        tier = SubElement(root, "TIER", LINGUISTIC_TYPE_REF="expression", TIER_ID=f"face {face}")
+        for one in episodes:
+            if one.face != face:
+                continue
+            number += 1
+            start, end = (slots[round(1000 * time)] for time in (one.onset, one.offset))
+            holder = SubElement(tier, "ANNOTATION")
+            inner = SubElement(
+                holder, "ALIGNABLE_ANNOTATION", ANNOTATION_ID=f"a{number}", TIME_SLOT_REF1=start, TIME_SLOT_REF2=end
+            )
+            SubElement(inner, "ANNOTATION_VALUE").text = one.expression
+    SubElement(
+        root,
+        "LINGUISTIC_TYPE",
+        GRAPHIC_REFERENCES="false",
+        LINGUISTIC_TYPE_ID="expression",
+        TIME_ALIGNABLE="true",
+    )
+    indent(root)
+    with whole_file(path) as part:
+        ElementTree(root).write(part, encoding="UTF-8", xml_declaration=True)
+
+
+def write_boris(path: Path, expressions: Sequence[str], films: Mapping[str, Sequence[Episode]]) -> None:
+    """Write a BORIS project: an observation for each film, faces as subjects, expressions as state events.
+
+    Args:
+        path: the .boris file.
+        expressions: of the weights; neutral is no behaviour.
+        films: the episodes of each film.
+    """
+    codes = [name for name in expressions if name != "neutral"]
+    behaviours = {
+        str(k): {
+            "type": "State event", "key": name[0], "code": name, "description": "", "category": "", "modifiers": "",
+            "excluded": "", "coding map": "",
+        }
+        for k, name in enumerate(codes)
+    }  # fmt: skip
+    faces = sorted({one.face for episodes in films.values() for one in episodes})
+    subjects = {str(k): {"key": "", "name": f"face {face}", "description": ""} for k, face in enumerate(faces)}
+    observations: dict[str, Any] = {}
+    for film, episodes in films.items():
+        events = [
+            [round(time, 3), f"face {one.face}", one.expression, "", ""]
+            for one in episodes
+            for time in (one.onset, one.offset)
+        ]
+        observations[film] = {
+            "file": {"1": [film]},
+            "type": "MEDIA",
+            "date": NO_DATE,
+            "description": "found by tfen",
+            "time offset": 0.0,
+            "events": sorted(events, key=lambda event: (event[0], event[1])),
+            "independent_variables": {},
+            "visualize_spectrogram": False,
+            "close_behaviors_between_videos": False,
+            "media_info": {"length": {}, "fps": {}, "hasVideo": {film: True}, "hasAudio": {}, "offset": {"1": 0.0}},
+        }
+    project = {
+        "time_format": "seconds",
+        "project_date": NO_DATE,
+        "project_name": "tfen",
+        "project_description": "",
+        "project_format_version": "7.0",
+        "subjects_conf": subjects,
+        "behaviors_conf": behaviours,
+        "behavioral_categories": [],
+        "independent_variables": {},
+        "coding_map": {},
+        "behaviors_coding_map": [],
+        "converters": {},
+        "observations": observations,
+    }
+    with whole_file(path) as part:
+        part.write_text(json.dumps(project, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

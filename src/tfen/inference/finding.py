@@ -1,0 +1,162 @@
+"""From frames to faces: what is seen of each face at each step of the time grid."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tfen.faces.align import Place, cut, place_from_landmarks
+from tfen.faces.detection import FaceDetector
+from tfen.faces.landmarks import Landmarker
+from tfen.faces.pose import pose
+from tfen.inference.tracking import Box, FaceTracker
+from tfen.video.reading import Frame
+
+Array = np.ndarray
+
+MOST_DOUBT = 0.14
+"""Doubt of the landmarks above which something is no face."""
+SAME_PLACE = 0.35
+"""Two faces whose centres are nearer than this, in sides of the larger one, are one face found twice."""
+FOLLOWED = 1.0
+"""Seconds for which a face is followed by its landmarks alone when the detector does not see it."""
+GREY_OF_CUT, SHAPE_OF_CUT = 0.12, 0.5
+"""A cut: mean difference of small grey pictures (of 1) above the one, correlation below the other."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A face in a frame: its number, box (left, top, width, height in pixels), how sure the detector was (0: it did not
+    see the face, which was followed by its landmarks), landmarks (68, 2), pose in degrees, sharpness, and the crop."""
+
+    face: int
+    box: Box
+    score: float
+    points: Array
+    yaw: float
+    pitch: float
+    roll: float
+    sharpness: float
+    crop: Array
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the time grid: its number, the frame that is shown then, and the faces in it.
+
+    `new` is false where the same frame is shown as at the step before.
+    """
+
+    number: int
+    frame: Frame
+    faces: list[Seen]
+    new: bool
+
+
+def on_grid(frames: Iterable[Frame], step: float, most: int) -> Iterator[tuple[int, Frame]]:
+    """Yield the frame that is shown at each time k * step: the latest one that is not later.
+
+    Args:
+        frames: in order of time.
+        step: seconds.
+        most: times that a frame is repeated at most; in longer gaps the numbers jump.
+    """
+    number, before, interval = 0, None, step
+    for frame in frames:
+        if before is not None:
+            interval = frame.time - before.time
+            last = int(np.ceil(round(frame.time / step, 6)))  # the first one that shows the new frame
+            for k in range(number, min(last, number + most)):
+                yield k, before
+            number = max(number, last)
+        before = frame
+    if before is not None:
+        last = int(np.ceil(round((before.time + min(interval, step)) / step, 6)))
+        for k in range(number, max(last, number + 1 if number == 0 else 0)):
+            yield k, before
+
+
+class FaceFinder:
+    """Detects, follows and cuts out faces.
+
+    Args:
+        detector: finds them.
+        size: side of the crops, pixels.
+        rate: steps in a second.
+    """
+
+    def __init__(self, detector: FaceDetector, size: int, rate: float) -> None:
+        self._detector, self._size = detector, size
+        self._landmarker = Landmarker()
+        self._tracker = FaceTracker(rate)
+        self._patience = max(1, round(FOLLOWED * rate))
+        self._alone: dict[int, int] = {}
+        self._before: list[Seen] = []
+        self._small: Array | None = None
+
+    def steps(self, frames: Iterable[tuple[int, Frame]]) -> Iterator[Step]:
+        """Yield the steps of numbered frames; a frame that is shown longer is looked at once."""
+        shown = None
+        for number, frame in frames:
+            new = shown is not frame
+            if new:
+                self._before = self._faces(frame.image)
+                shown = frame
+            yield Step(number, frame, self._before, new)
+
+    def _faces(self, image: Array) -> list[Seen]:
+        if self._is_cut(image):
+            self._tracker.cut()
+            self._before = []
+        found: list[tuple[Array, Place, float]] = []
+
+        def accept(points: Array, doubt: float, score: float) -> bool:
+            place = place_from_landmarks(points, "eyes")
+            if doubt > MOST_DOUBT or _taken(place, [own for _, own, _ in found]):
+                return False
+            found.append((points, place, score))
+            return True
+
+        for face in self._detector.detect(image):
+            accept(*self._landmarker.judge(image, face.box), face.score)
+        alone = {}
+        for one in self._before:
+            waited = self._alone.get(one.face, 0) + 1
+            place = place_from_landmarks(one.points, "eyes")
+            if waited > self._patience or _taken(place, [own for _, own, _ in found]):
+                continue
+            if accept(*self._landmarker.follow(image, one.points), 0.0):
+                alone[one.face] = waited
+        self._alone = alone
+        boxes = [_box(place) for _, place, _ in found]
+        numbers = self._tracker.update(boxes)
+        return [
+            self._seen(image, number, box, *own)
+            for number, box, own in sorted(zip(numbers, boxes, found), key=lambda item: item[0])
+        ]
+
+    def _seen(self, image: Array, number: int, box: Box, points: Array, place: Place, score: float) -> Seen:
+        crop = cut(image, place, self._size)
+        grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA)
+        sharp = float(cv2.Laplacian(grey, cv2.CV_64F).std() / (grey.std() + 1.0))
+        return Seen(number, box, score, points, *pose(points), sharp, crop)
+
+    def _is_cut(self, image: Array) -> bool:
+        small = cv2.resize(image, (32, 18), interpolation=cv2.INTER_AREA).mean(2) / 255
+        before, self._small = self._small, small
+        if before is None:
+            return False
+        a, b = small - small.mean(), before - before.mean()
+        alike = float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-3))
+        return bool(np.abs(small - before).mean() > GREY_OF_CUT and alike < SHAPE_OF_CUT)
+
+
+def _box(place: Place) -> Box:
+    return place.x - place.side / 2, place.y - place.side / 2, place.side, place.side
+
+
+def _taken(place: Place, others: list[Place]) -> bool:
+    return any(
+        np.hypot(place.x - other.x, place.y - other.y) < SAME_PLACE * max(place.side, other.side) for other in others
+    )

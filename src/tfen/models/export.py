@@ -1,0 +1,273 @@
+"""Networks for other engines: two graphs, one for a single frame (F, E, D) and one for a window (T).
+
+Two, since a window that slides by one frame then costs one new frame and one T. Written as ONNX or OpenVINO, and read
+again as a network that gives Tensors, so that everything that takes a network takes these, too.
+"""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tfen.data.clips import Clips, FrameStore
+from tfen.data.prepared import PreparedSet
+from tfen.errors import InputError, TfenError
+from tfen.files import whole_folder
+from tfen.models.weights import Loaded, load, save_network, write_config
+
+Array = np.ndarray
+Format = Literal["torch", "onnx", "openvino"]
+Runtime = Literal["onnxruntime", "openvino"]
+PARTS = ("frame", "window")
+MOST_DIFFERENCE = 1e-3
+"""Probabilities that differ by more than this after an export are an error; int8 has its own measure."""
+
+
+class _FramePart(nn.Module):
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames_BCHW: Tensor) -> Tensor:
+        return self.network.features(frames_BCHW)
+
+
+class GraphNetwork(nn.Module):
+    """A network whose two parts are graphs that an engine runs; for use, not for training.
+
+    Args:
+        folder: with frame.onnx and window.onnx, or frame.xml and window.xml (OpenVINO).
+        runtime: which engine runs them.
+    """
+
+    adversary = None
+
+    def __init__(self, folder: Path, runtime: Runtime) -> None:
+        super().__init__()
+        self._frame, self._window = (_session(folder, part, runtime) for part in PARTS)
+
+    def features(self, frames_BCHW: Tensor) -> Tensor:
+        """Return what T takes of single frames."""
+        return self._frame(frames_BCHW)
+
+    def temporal(self, windows_BSCHW: Tensor) -> Tensor:
+        """Return scores before the softmax, (B, K)."""
+        return self._window(windows_BSCHW)
+
+    def forward(self, clip_BSCHW: Tensor) -> Tensor:
+        return self.temporal(self.features(clip_BSCHW.flatten(0, 1)).unflatten(0, clip_BSCHW.shape[:2]))
+
+    def channels_last(self) -> "GraphNetwork":
+        return self
+
+
+def _session(folder: Path, part: str, runtime: Runtime) -> Callable[[Tensor], Tensor]:
+    """Return a function that runs one graph."""
+    onnx, xml = folder / f"{part}.onnx", folder / f"{part}.xml"
+    try:
+        if runtime == "onnxruntime":
+            import onnxruntime
+
+            if not onnx.is_file():
+                raise InputError(f"{folder} holds no {onnx.name}; export with --to onnx, or use --engine openvino")
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+            name = session.get_inputs()[0].name
+            return lambda x: torch.from_numpy(session.run(None, {name: x.contiguous().numpy()})[0])
+        import openvino
+
+        exact = {"INFERENCE_PRECISION_HINT": "f32"}  # else half precision where the processor has it
+        model = openvino.Core().compile_model(str(xml if xml.is_file() else onnx), "CPU", exact)
+        return lambda x: torch.from_numpy(np.array(model(x.contiguous().numpy())[0]))
+    except ImportError:
+        raise InputError(f"the engine {runtime} is not installed: pip install 'tfen[export]'") from None
+    except (InputError, TfenError):
+        raise
+    except Exception as error:
+        raise InputError(f"{folder} holds a graph that {runtime} cannot read: {str(error).splitlines()[0]}") from None
+
+
+def load_for(weights: str | Path | Loaded, engine: str) -> Loaded:
+    """Load weights to run on an engine: torch, onnxruntime or openvino; torch weights are exported on the way.
+
+    Raises:
+        InputError: an unknown engine or weights, or weights exported for another engine.
+    """
+    if engine not in ("torch", "onnxruntime", "openvino"):
+        raise InputError(f"the engine {engine!r} is unknown; choose torch, onnxruntime or openvino")
+    loaded = weights if isinstance(weights, Loaded) else load(weights)
+    graphs = isinstance(loaded.network, GraphNetwork)
+    if engine == "torch" and not graphs:
+        return loaded
+    if graphs and loaded.folder is not None:
+        if engine == "torch":
+            return loaded
+        network = GraphNetwork(loaded.folder, engine)  # type: ignore[arg-type]
+        return Loaded(network, loaded.settings, loaded.expressions, loaded.about, loaded.folder)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_onnx(loaded, Path(folder))
+        network = GraphNetwork(Path(folder), engine)  # type: ignore[arg-type]
+    return Loaded(network, loaded.settings, loaded.expressions, loaded.about)
+
+
+def export(weights: str | Path, out: Path, to: Format) -> float:
+    """Write weights in another form and return by how much probabilities differ at most (on random clips).
+
+    Args:
+        weights: what `tfen.load` takes.
+        out: folder to write; `tfen.load` takes it.
+        to: "torch" (safetensors), "onnx" or "openvino".
+
+    Raises:
+        InputError: `out` exists, graphs are to be exported again, or an engine is not installed.
+        TfenError: the exported network does not give the same numbers.
+    """
+    loaded = _exportable(weights, out)
+    with whole_folder(out) as part:
+        if to == "torch":
+            save_network(part, loaded.network, loaded.settings, loaded.expressions, loaded.about)
+            return 0.0
+        _write_onnx(loaded, part)
+        if to == "openvino":
+            _to_openvino(part)
+        write_config(part, loaded, to)
+        other = GraphNetwork(part, "openvino" if to == "openvino" else "onnxruntime")
+        clips = _clips(loaded, 3)
+        with torch.inference_mode():
+            difference = float((loaded.network(clips).softmax(1) - other(clips).softmax(1)).abs().max())
+        if difference > MOST_DIFFERENCE:
+            raise TfenError(
+                f"the exported network is wrong: probabilities differ by {difference:.2g}; nothing is written"
+            )
+    return difference
+
+
+def write_integers(weights: str | Path, out: Path, found: PreparedSet) -> dict[str, float]:
+    """Write ONNX graphs whose weights and activations are eight-bit integers, and return what that costs.
+
+    The sequences of every second subject set the ranges, those of the others measure: how often both networks decide
+    alike, and how often each is right.
+
+    Raises:
+        InputError: as `export`; or the set has none of the weights' expressions.
+    """
+    loaded = _exportable(weights, out)
+    kept = found.without(tuple(name for name in found.expressions if name not in loaded.expressions))
+    settings = loaded.settings
+    store = FrameStore(kept, settings.model.image_size, settings.data)
+    halves = [
+        Clips(store, kept.of_subjects(set(kept.subjects[k::2])), settings.model.frames, settings.model.image_size)
+        for k in (0, 1)
+    ]
+    if not all(len(half) for half in halves):
+        raise InputError(
+            f"{found.folder} has one subject; eight-bit integers need one to set ranges and one to measure"
+        )
+    with whole_folder(out) as part:
+        _write_onnx(loaded, part)
+        _to_integers(part, loaded, [batch.clips for batch in halves[0].testing(16)])
+        write_config(part, loaded, "onnx")
+        small = GraphNetwork(part, "onnxruntime")
+        ours, theirs, truth = [], [], []
+        with torch.inference_mode():
+            for batch in halves[1].testing(16):
+                ours.append(loaded.network(batch.clips).argmax(1))
+                theirs.append(small(batch.clips).argmax(1))
+                truth += [loaded.expressions.index(one.expression) for one in batch.sequences]
+    ours_n, theirs_n, truth_n = torch.cat(ours), torch.cat(theirs), torch.tensor(truth)
+    return {
+        "sequences": len(truth),
+        "agreement": float((ours_n == theirs_n).float().mean()),
+        "accuracy": float((ours_n == truth_n).float().mean()),
+        "accuracy_int8": float((theirs_n == truth_n).float().mean()),
+    }
+
+
+def _exportable(weights: str | Path, out: Path) -> Loaded:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    loaded = load(weights)
+    if isinstance(loaded.network, GraphNetwork):
+        raise InputError(f"{weights} was exported before; export the weights that it was made from")
+    return loaded
+
+
+def _clips(loaded: Loaded, count: int) -> Tensor:
+    model = loaded.settings.model
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, model.frames, 3, model.image_size, model.image_size, generator=generator)
+
+
+def _write_onnx(loaded: Loaded, folder: Path) -> None:
+    """Write frame.onnx and window.onnx, for any number of frames or windows at once."""
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise InputError("exporting needs more packages: pip install 'tfen[export]'") from None
+    network = loaded.network.eval()
+    clips = _clips(loaded, 2)
+    with torch.no_grad():
+        codes = network.clip_features(clips)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    with warnings.catch_warnings():  # about parts of torch that are not used here
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        for part, module, example in (("frame", _FramePart(network), clips[:, 0]), ("window", network.temporal, codes)):
+            torch.onnx.export(
+                module.eval(),
+                (example.contiguous(),),
+                str(folder / f"{part}.onnx"),
+                dynamo=True,
+                dynamic_shapes=({0: batch},),
+                external_data=False,
+                verbose=False,
+            )
+
+
+def _to_openvino(folder: Path) -> None:
+    try:
+        import openvino
+    except ImportError:
+        raise InputError("OpenVINO is not installed: pip install 'tfen[export]'") from None
+    for part in PARTS:
+        openvino.save_model(openvino.convert_model(str(folder / f"{part}.onnx")), str(folder / f"{part}.xml"), False)
+        (folder / f"{part}.onnx").unlink()
+
+
+def _to_integers(folder: Path, loaded: Loaded, clips: list[Tensor]) -> None:
+    """Turn the graphs' weights and activations into eight-bit integers, with the ranges that clips show."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    with torch.no_grad():
+        codes = [loaded.network.clip_features(own) for own in clips]
+    inputs = {"frame": [own.flatten(0, 1) for own in clips], "window": codes}
+
+    class Reader(CalibrationDataReader):
+        def __init__(self, part: str, name: str) -> None:
+            self._left = iter([{name: one.contiguous().numpy()} for one in inputs[part]])
+
+        def get_next(self) -> dict[str, Array] | None:
+            return next(self._left, None)
+
+    for part in PARTS:
+        path, small = folder / f"{part}.onnx", folder / f"{part}-int8.onnx"
+        name = onnx.load(str(path)).graph.input[0].name
+        logging.getLogger().setLevel(logging.ERROR)
+        quantize_static(
+            str(path),
+            str(small),
+            Reader(part, name),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        small.replace(path)

@@ -1,0 +1,109 @@
+"""Weights for other engines: the numbers stay, and what is written is taken wherever weights are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from conftest import refuses, tfen, write_tiny_set
+
+from tfen import load
+from tfen.config import make_settings
+from tfen.errors import InputError
+from tfen.models.export import load_for
+from tfen.models.weights import Loaded, build, save_network
+
+EXPRESSIONS = ("anger", "happiness", "surprise")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    settings = make_settings("release", {"model": {"width": 8, "image_size": 32, "frames": 3, "variant": "tfen"}})
+    torch.manual_seed(1)
+    save_network(folder, build(settings, 3, 0), settings, EXPRESSIONS, {"set": "none", "temperature": 2.0})
+    return folder
+
+
+def clips(count: int) -> torch.Tensor:
+    return torch.randn(count, 3, 3, 32, 32, generator=torch.Generator().manual_seed(count))
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "torch"])
+def test_what_is_exported_gives_the_same_numbers(form: str, weights: Path, tmp_path: Path) -> None:
+    done = tfen("export", weights, tmp_path / "out", "--to", form)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = load(weights), load(tmp_path / "out")
+    assert (theirs.expressions, theirs.settings, theirs.about) == (ours.expressions, ours.settings, ours.about)
+    for count in (1, 5):
+        with torch.inference_mode():
+            expected, said = ours.network(clips(count)), theirs.network(clips(count))
+            codes = theirs.network.features(clips(count)[:, 0])
+        assert said.shape == (count, 3)
+        assert (said.softmax(1) - expected.softmax(1)).abs().max() < 1e-4
+        assert (codes - ours.network.features(clips(count)[:, 0])).abs().max() < 1e-3
+    refuses("export", weights, tmp_path / "out", says="is not empty")
+    if form != "torch":
+        refuses("export", tmp_path / "out", tmp_path / "again", says="was exported before")
+
+
+def test_the_two_graphs_stand_alone(weights: Path, tmp_path: Path) -> None:
+    """Whoever has ONNX Runtime alone can chain the graphs: frames to codes, S codes to scores."""
+    assert tfen("export", weights, tmp_path / "out").returncode == 0
+    frame, window = (
+        onnxruntime.InferenceSession(str(tmp_path / "out" / f"{part}.onnx")) for part in ("frame", "window")
+    )
+    pixels = clips(1).numpy()
+    codes = frame.run(None, {frame.get_inputs()[0].name: pixels[0]})[0]
+    scores = window.run(None, {window.get_inputs()[0].name: codes[None]})[0]
+    with torch.inference_mode():
+        expected = load(weights).network(clips(1)).numpy()
+    assert np.abs(scores - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_engines_take_torch_weights_too(engine: str, weights: Path) -> None:
+    with torch.inference_mode():
+        said = load_for(weights, engine).network(clips(2)).softmax(1)
+        expected = load(weights).network(clips(2)).softmax(1)
+    assert (said - expected).abs().max() < 1e-4
+
+
+def test_eight_bits_say_what_they_cost(weights: Path, tmp_path: Path) -> None:
+    tiny = write_tiny_set(tmp_path / "tiny", subjects=4)
+    done = tfen("export", weights, tmp_path / "out", "--int8", tiny)
+    assert done.returncode == 0, done.stderr
+    assert "on 6 sequences the same decision in" in done.stdout
+    full = tmp_path / "full"
+    assert tfen("export", weights, full).returncode == 0
+    size = {name: sum(file.stat().st_size for file in folder.glob("*.onnx")) for name, folder in (("small", tmp_path / "out"), ("full", full))}  # fmt: skip
+    assert size["small"] < 0.5 * size["full"]
+    with torch.inference_mode():
+        said = load(tmp_path / "out").network(clips(4)).softmax(1)
+    assert said.shape == (4, 3)
+    refuses("export", weights, tmp_path / "other", "--int8", tiny, "--to", "openvino", says="--int8 writes onnx")
+
+
+def test_damaged_graphs_get_one_sentence(weights: Path, tmp_path: Path) -> None:
+    assert tfen("export", weights, tmp_path / "out").returncode == 0
+    (tmp_path / "out" / "window.onnx").write_bytes(b"no graph")
+    with pytest.raises(InputError, match="cannot read"):
+        load(tmp_path / "out")
+    (tmp_path / "out" / "window.onnx").unlink()
+    with pytest.raises(InputError, match=r"holds no window\.onnx"):
+        load(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["format"] == "onnx"
+
+
+def test_half_precision_weights_are_read_as_single(weights: Path, tmp_path: Path) -> None:
+    loaded = load(weights)
+    network = build(loaded.settings, 3, 0)
+    network.load_state_dict(loaded.network.state_dict())
+    save_network(tmp_path / "half", network.half(), loaded.settings, EXPRESSIONS, {})
+    half: Loaded = load(tmp_path / "half")
+    assert {value.dtype for value in half.network.state_dict().values()} <= {torch.float32, torch.int64}
+    with torch.inference_mode():
+        apart = half.network(clips(3)).softmax(1) - loaded.network(clips(3)).softmax(1)
+    assert apart.abs().max() < 5e-3
