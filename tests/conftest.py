@@ -10,6 +10,11 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from films import make_actors
+
+from tfen.config import make_settings
+from tfen.labels import EXPRESSIONS
+from tfen.models.weights import build, save_network
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)
@@ -102,3 +107,23 @@ def synthetic_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stderr
 
     return shared_folder(tmp_path_factory, "synthetic", make)
+
+
+@pytest.fixture(scope="session")
+def actors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shared_folder(tmp_path_factory, "actors", make_actors)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network with random weights: what it says means nothing, but it says it reliably."""
+    folder = tmp_path_factory.mktemp("weights")
+    small = {"width": 8, "image_size": 32, "frames": 5, "variant": "tfen"}
+    settings = make_settings("release", {"model": small})
+    torch.manual_seed(3)
+    network = build(settings, len(EXPRESSIONS), 0)
+    for part in network.modules():  # as after training: no statistic is 0 or 1
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            torch.nn.init.normal_(part.weight, 1.0, 0.3)
+    save_network(folder, network, settings, EXPRESSIONS, {"temperature": 0.5})
+    return folder

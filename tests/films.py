@@ -54,6 +54,12 @@ def shots(draw: Callable[[float], Image], seconds: float, rate: float = 12.5) ->
     return [draw(time) for time in times], times
 
 
+def still(actors: Path, seconds: float, number: int = 0, x: int = 200) -> tuple[list[Image], list[float]]:
+    """A film in which one actor looks into the camera."""
+    face, back = actor(actors, f"s000{number}-neutral")[0], scene(number)
+    return shots(lambda time: paste(back, face, x, 90), seconds)
+
+
 def write_film(
     path: Path,
     images: list[Image],

@@ -19,12 +19,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import refuses, shared_folder
-from films import Image, actor, make_actors, paste, scene, shots, write_film
+from conftest import refuses
+from films import actor, paste, scene, shots, still, write_film
 
 from tfen import Analyzer, Result
 from tfen.cli import main
-from tfen.config import make_settings
 from tfen.faces.detection import HaarDetector
 from tfen.faces.pose import pose
 from tfen.inference.analyzer import open_source
@@ -33,30 +32,10 @@ from tfen.inference.episodes import EpisodeFinder
 from tfen.inference.finding import FaceFinder, on_grid
 from tfen.inference.stages import ahead
 from tfen.labels import EXPRESSIONS
-from tfen.models.weights import build, load, save_network
+from tfen.models.weights import load
 from tfen.video.reading import Frame
 
 Row = dict[str, str]
-
-
-@pytest.fixture(scope="session")
-def actors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shared_folder(tmp_path_factory, "actors", make_actors)
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network with random weights: what it says means nothing, but it says it reliably."""
-    folder = tmp_path_factory.mktemp("weights")
-    small = {"width": 8, "image_size": 32, "frames": 5, "variant": "tfen"}
-    settings = make_settings("release", {"model": small})
-    torch.manual_seed(3)
-    network = build(settings, len(EXPRESSIONS), 0)
-    for part in network.modules():  # as after training: no statistic is 0 or 1
-        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
-            torch.nn.init.normal_(part.weight, 1.0, 0.3)
-    save_network(folder, network, settings, EXPRESSIONS, {"temperature": 0.5})
-    return folder
 
 
 def run(*arguments: object, code: int = 0) -> None:
@@ -75,11 +54,6 @@ def by_face(found: list[Row]) -> dict[str, list[Row]]:
     for row in found:
         out[row["face"]].append(row)
     return dict(out)
-
-
-def still(actors: Path, seconds: float, number: int = 0, x: int = 200) -> tuple[list[Image], list[float]]:
-    face, back = actor(actors, f"s000{number}-neutral")[0], scene(number)
-    return shots(lambda time: paste(back, face, x, 90), seconds)
 
 
 def test_tables_tell_who_shows_what_when(actors: Path, weights: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def serve(host: str, port: int, weights: str, runs: Path | None, limits: Limits)
         raise InputError(
             f"cannot listen at {host}, port {port}: {error.strerror}; choose another with --port"
         ) from None
+    listening.listen(128)  # who comes before the server is ready, waits
     port = listening.getsockname()[1]
     everywhere = host in ("0.0.0.0", "::")
     app = make_app(weights, limits, ["*"] if everywhere else [host, "127.0.0.1", "localhost"], runs)

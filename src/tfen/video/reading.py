@@ -19,6 +19,10 @@ from tfen.errors import InputError, TfenError
 MOST_PIXELS = 64 * 2**20
 """Frames with more pixels than this are refused: no camera makes them, and they would fill the memory."""
 ADDRESS = re.compile(r"^(rtsp|rtmp|https?|udp|srt|tcp)://", re.IGNORECASE)
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,h264,hevc,ogg,gif,mjpeg,wtv,mxf,dv,nut,ivf"
+)
+"""FFmpeg's names of the films that are read from files."""
 WAIT = 10.0
 """Seconds until a silent address counts as gone."""
 
@@ -141,8 +145,10 @@ def _decoded(film: Any, stream: Any) -> Iterator[Any]:
 def _opened(source: Any, name: str) -> Any:
     """Open a film that has a video track whose frames are not too large."""
     try:
-        options: dict[str, Any] = {"timeout": WAIT} if isinstance(source, str) and ADDRESS.match(source) else {}
-        film = av.open(source, **options)
+        # a file may not make the reader open other files or addresses, as playlists do
+        safe = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+        network = isinstance(source, str) and ADDRESS.match(source)
+        film = av.open(source, timeout=WAIT) if network else av.open(source, options=safe)
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         hint = "; films whose index is at the end must be given as a file" if name == "standard input" else ""
         raise InputError(f"{name} cannot be read as a film: {_reason(error)}{hint}") from None
