@@ -97,11 +97,11 @@ def test_frames_without_a_face_take_the_nearest_good_place(monkeypatch: pytest.M
     from tfen.data import prepare as module
 
     class Marks:
-        def locate(self, image: np.ndarray, box: tuple[float, ...]) -> np.ndarray:
+        def judge(self, image: np.ndarray, box: tuple[float, ...]) -> tuple[np.ndarray, float]:
             points = np.tile([box[0] + 10.0, 15.0], (68, 1))
             points[36:42, 0] -= 5
             points[42:48, 0] += 5
-            return points
+            return points, 0.0
 
     monkeypatch.setattr(module, "_detector", lambda name, model: Detector())
     monkeypatch.setattr(module, "packaged_landmarker", Marks)

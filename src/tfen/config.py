@@ -36,7 +36,7 @@ Turns = Literal["iterations", "epochs", "three-of-adversary"]
 Select = Literal["last", "validation", "best-on-test"]
 Protocol = Literal["subjects", "leave-one-subject-out", "sequences", "dfew-12x10", "file"]
 Augment = Literal["paper", "mild", "strong"]
-Normalise = Literal["imagenet", "clip", "frame"]
+Normalise = Literal["imagenet", "clip", "frame", "local"]
 
 
 @dataclass(kw_only=True)
@@ -84,8 +84,8 @@ class DataSettings:
     augment_ramp: int = 0
     """Epochs over which mild or strong augmentation grows from nothing to its full strength."""
     normalise: Normalise = "imagenet"
-    """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame; streams
-    need one that does not look at the whole clip."""
+    """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame. local: in
+    the surroundings of each pixel, which takes shading away. Streams need one that does not look at the whole clip."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: every training sequence once an epoch. balanced: as many, drawn so that all expressions are as frequent."""
     face_label: Literal["subject", "sequence"] = "subject"

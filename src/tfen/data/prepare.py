@@ -26,7 +26,7 @@ from tfen.data.sources.recordings import Expected, Findings, Recording, inside
 from tfen.errors import InputError
 from tfen.faces.align import Align, Place, cut, place_from_landmarks
 from tfen.faces.detection import FaceDetector, make_detector
-from tfen.faces.landmarks import packaged_landmarker
+from tfen.faces.landmarks import confirmed, packaged_landmarker
 from tfen.files import read_json, told, whole_folder, write_csv, write_json
 from tfen.labels import in_order
 from tfen.progress import meter, say
@@ -332,8 +332,9 @@ def _find_view(images: list[Array], both_views: bool, detector: FaceDetector) ->
                 continue
             if half == "whole" and both_views:
                 continue
-            faces = [detector.detect(_seen(image, view)) for image in images]
-            score = sum(own[0].score for own in faces if own) / len(images)
+            seen = [_seen(image, view) for image in images]
+            faces = [next(confirmed(image, detector.detect(image), packaged_landmarker()), None) for image in seen]
+            score = sum(own[0].score for own in faces if own is not None) / len(images)
             if score > 1.25 * best_score:  # the earlier, simpler view stays unless another is clearly better
                 best, best_score = view, score
         if best_score > 0 and turn == "0" and not both_views:
@@ -365,9 +366,8 @@ def _place(one: Recording, number: int, image: Array, settings: PrepareSettings)
     if one.landmarks:
         return place_from_landmarks(read_landmarks(one.landmarks[number]), settings.align)
     faces = _detector(settings.detector, settings.detector_model).detect(image)
-    if not faces:
-        return None
-    return place_from_landmarks(packaged_landmarker().locate(image, faces[0].box), settings.align)
+    found = next(confirmed(image, faces, packaged_landmarker()), None)
+    return None if found is None else place_from_landmarks(found[1], settings.align)
 
 
 def read_landmarks(path: Path) -> Array:

@@ -3,6 +3,7 @@
 A small network of our own, trained on synthetic faces alone, whose landmarks are known exactly (`tfen train-landmarks`).
 """
 
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tfen.errors import InputError
+from tfen.faces.detection import Face
 
 Array = np.ndarray
 POINTS = 68
@@ -26,6 +28,8 @@ AROUND_POINTS = 1.3
 """Side of a further look in sides of the square around the landmarks that the one before found."""
 LOOKS = 2
 """Looks at a face, each centred on what the one before found."""
+MOST_DOUBT = 0.14
+"""Doubt above which something is no face; 136 photographs of faces have at most 0.131, places without one at least 0.144."""
 PACKAGED = Path(__file__).parent / "landmarks.safetensors"
 
 
@@ -179,6 +183,14 @@ def look(image: Array, centre: Array, side: float, angle: float = 0.0) -> Array:
     )
     grey = image if image.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
     return cv2.warpAffine(grey, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def confirmed(image: Array, faces: Iterable[Face], landmarker: Landmarker) -> Iterator[tuple[Face, Array]]:
+    """Yield the faces that a detector found and the landmarks do not doubt, with their landmarks, in order."""
+    for face in faces:
+        points, doubt = landmarker.judge(image, face.box)
+        if doubt <= MOST_DOUBT:
+            yield face, points
 
 
 @cache

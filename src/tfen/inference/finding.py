@@ -8,15 +8,13 @@ import numpy as np
 
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.faces.detection import FaceDetector
-from tfen.faces.landmarks import Landmarker
+from tfen.faces.landmarks import MOST_DOUBT, Landmarker, confirmed
 from tfen.faces.pose import pose
 from tfen.inference.tracking import Box, FaceTracker
 from tfen.video.reading import Frame
 
 Array = np.ndarray
 
-MOST_DOUBT = 0.14
-"""Doubt of the landmarks above which something is no face."""
 SAME_PLACE = 0.35
 """Two faces whose centres are nearer than this, in sides of the larger one, are one face found twice."""
 FOLLOWED = 1.0
@@ -111,22 +109,23 @@ class FaceFinder:
             self._before = []
         found: list[tuple[Array, Place, float]] = []
 
-        def accept(points: Array, doubt: float, score: float) -> bool:
+        def accept(points: Array, score: float) -> bool:
             place = place_from_landmarks(points, "eyes")
-            if doubt > MOST_DOUBT or _taken(place, [own for _, own, _ in found]):
+            if _taken(place, [own for _, own, _ in found]):
                 return False
             found.append((points, place, score))
             return True
 
-        for face in self._detector.detect(image):
-            accept(*self._landmarker.judge(image, face.box), face.score)
+        for face, points in confirmed(image, self._detector.detect(image), self._landmarker):
+            accept(points, face.score)
         alone = {}
         for one in self._before:
             waited = self._alone.get(one.face, 0) + 1
             place = place_from_landmarks(one.points, "eyes")
             if waited > self._patience or _taken(place, [own for _, own, _ in found]):
                 continue
-            if accept(*self._landmarker.follow(image, one.points), 0.0):
+            points, doubt = self._landmarker.follow(image, one.points)
+            if doubt <= MOST_DOUBT and accept(points, 0.0):
                 alone[one.face] = waited
         self._alone = alone
         boxes = [_box(place) for _, place, _ in found]

@@ -36,9 +36,9 @@ class Variation:
     """Standard deviation of the box's scale around the stated box."""
     shift: float = 0.025
     """Standard deviation of the box's place, in sides of the box."""
-    strength: tuple[float, float] = (0.6, 1.05)
+    strength: tuple[float, float] = (0.5, 1.05)
     """Strength of the expression at its apex; 1 is the full prototype."""
-    rest: float = 0.12
+    rest: float = 0.2
     """Standard deviation of what a face shows at rest, in full actions."""
     exposure: tuple[float, float] = (0.75, 1.35)
     """Factor on the light."""
@@ -46,6 +46,10 @@ class Variation:
     """Standard deviation of the logarithm of the factors on red and blue."""
     key_angle: float = 65.0
     """How far to a side the key light may stand."""
+    key_strength: tuple[float, float] = (0.25, 1.05)
+    """Strength of the key light."""
+    ambient: tuple[float, float] = (0.18, 1.0)
+    """Strength of the light from everywhere; where it is strong, the face is flat."""
     shadow: tuple[float, float] = (0.2, 0.95)
     """How much of the key light a shadow takes away."""
     noise: tuple[float, float] = (0.002, 0.016)
@@ -75,6 +79,8 @@ LAB = Variation(
     exposure=(0.9, 1.2),
     white_balance=0.02,
     key_angle=30.0,
+    key_strength=(0.55, 1.05),
+    ambient=(0.18, 0.6),
     shadow=(0.1, 0.6),
     noise=(0.002, 0.008),
     blur=(0.0, 0.4),
@@ -321,10 +327,10 @@ def _light(rng: np.random.Generator, variation: Variation) -> tuple[Light, dict[
     across, height = np.radians(rng.uniform(-variation.key_angle, variation.key_angle)), np.radians(rng.uniform(-8, 60))
     key = np.array([np.sin(across) * np.cos(height), -np.cos(across) * np.cos(height), np.sin(height)])
     warmth = rng.normal(0, 0.08)
-    ambient = rng.uniform(0.18, 0.6)
+    ambient = rng.uniform(*variation.ambient)
     sky = ambient * np.array([1 - 0.5 * warmth, 1.0, 1 + 0.8 * warmth]) * rng.uniform(0.9, 1.1, 3)
     ground = ambient * rng.uniform(0.35, 0.9) * rng.uniform(0.8, 1.1, 3)
-    strength = rng.uniform(0.55, 1.05)
+    strength = rng.uniform(*variation.key_strength)
     light = Light(
         key=_unit(key),
         key_colour=strength * np.array([1 + warmth, 1.0, 1 - warmth]),
