@@ -166,3 +166,32 @@ def test_balanced_sampling_shows_every_expression_as_often(tmp_path: Path) -> No
             one.expression for epoch in range(40) for batch in clips.training(epoch, 8, 0) for one in batch.sequences
         ]
         assert seen.count("anger") / len(seen) == pytest.approx(expected, abs=0.03)
+
+
+def test_calm_starts_are_stills_of_the_first_frame_that_count_as_neutral(tmp_path: Path) -> None:
+    folder = write_tiny_set(tmp_path / "tiny", expressions=("neutral", "anger"), frames=4)
+    found = open_set(folder)
+    store = FrameStore(found, 32, DataSettings(calm_start=0.5))
+    clips = Clips(store, list(found.sequences), 3, 32)
+    calm = 0
+    for epoch in range(1, 9):
+        for batch in clips.training(epoch, 4, seed=0):
+            for clip, said, sequence in zip(batch.clips, batch.expressions, batch.sequences):
+                still = bool((clip == clip[:1]).all())
+                assert said == (0 if still else found.expressions.index(sequence.expression))
+                calm += still
+    assert 16 < calm < 48  # of 64
+    with pytest.raises(InputError, match="calm-start needs sequences of neutral"):
+        Clips(FrameStore(open_set(write_tiny_set(tmp_path / "other")), 32, DataSettings(calm_start=0.5)), [], 3, 32)
+
+
+def test_augmentation_grows_over_its_ramp(tiny_set: Path) -> None:
+    found = open_set(tiny_set)
+
+    def noise(epoch: int) -> float:
+        settings = DataSettings(augment="strong", augment_ramp=9, normalise="frame")
+        clips = Clips(FrameStore(found, 32, settings), list(found.sequences), 2, 32)
+        flat = torch.cat([batch.clips for batch in clips.training(epoch, 12, seed=3)])
+        return float(flat[..., :3, :].diff(dim=-1).abs().mean())  # above the bars the pictures are even
+
+    assert np.mean([noise(k) for k in (1, 2)]) < 0.7 * np.mean([noise(k) for k in range(10, 16)])

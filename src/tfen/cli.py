@@ -601,6 +601,7 @@ def export(
     out: Path,
     *,
     to: Literal["torch", "onnx", "openvino"] = "onnx",
+    half: bool = False,
     int8: Path | None = None,
 ) -> None:
     """Write weights for another engine: one graph for a single frame, one for a window, checked against the original.
@@ -611,13 +612,16 @@ def export(
         weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
         out: Folder to write.
         to: onnx (ONNX Runtime), openvino, or torch (safetensors).
+        half: Store torch weights in half precision, at half the size.
         int8: A prepared set; half of it sets the ranges of eight-bit integers, the other half measures what they cost.
     """
     from tfen.models.export import export as write
     from tfen.models.export import write_integers
 
     if int8 is None:
-        difference = write(weights, out, to)
+        if half and to != "torch":
+            raise InputError(f"--half stores torch weights, not {to}; give --to torch")
+        difference = write(weights, out, to, half)
         print(f"{out}: {to}; probabilities differ by {difference:.1e} at most")
         return
     if to != "onnx":

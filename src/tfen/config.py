@@ -86,12 +86,19 @@ class DataSettings:
     normalise: Normalise = "imagenet"
     """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame. local: in
     the surroundings of each pixel, which takes shading away. Streams need one that does not look at the whole clip."""
+    calm_start: float = 0.0
+    """Share of training clips that are a still of their first frame and count as neutral; for sets that have a neutral
+    expression and whose sequences all begin neutral."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: every training sequence once an epoch. balanced: as many, drawn so that all expressions are as frequent."""
     face_label: Literal["subject", "sequence"] = "subject"
     """What counts as a face: the subject, or each sequence by itself where subjects are unknown (DFEW)."""
     cache_gb: float = 4.0
     """Memory for decoded frames; sets beyond it are decoded as they are needed."""
+
+    def __post_init__(self) -> None:
+        _at_least("data.augment-ramp", self.augment_ramp, 0)
+        _share("data.calm-start", self.calm_start)
 
 
 @dataclass(kw_only=True)
@@ -251,10 +258,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     # Weights for faces of strangers: everything synthetic data can vary is varied, colour plays no part.
     "release": {
         "model": {"variant": "without-facial-decoupling", "width": 16, "image_size": 64, "frames": 5},
-        "data": {"normalise": "frame", "augment": "strong", "augment_ramp": 10, "grey": True},
+        "data": {"normalise": "frame", "augment": "strong", "augment_ramp": 8, "grey": True},
         "face": {"epochs": 3, "lr": 0.003},
         "train": {
-            "epochs": 40,
+            "epochs": 32,
             "batch_size": 24,
             "precision": "bf16",
             "optimiser": "adamw",

@@ -13,6 +13,7 @@ from tfen.config import DataSettings
 from tfen.data.prepared import PreparedSet, Sequence, read_image
 from tfen.data.sampling import middle_frames, played_differently, random_frames
 from tfen.data.transforms import augmented, centre_crop, fit_frame, stored_size, to_network
+from tfen.errors import InputError
 
 
 class FrameStore:
@@ -75,6 +76,10 @@ class Clips:
         self.store, self.sequences, self.frames, self.image_size = store, sequences, frames, image_size
         self.face_labels = face_labels or {}
         self.expressions = store.found.expressions
+        if store.settings.calm_start and "neutral" not in self.expressions:
+            raise InputError(
+                f"data.calm-start needs sequences of neutral, and {store.found.folder} has none; set it to 0"
+            )
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -119,10 +124,12 @@ class Clips:
     def _batch(self, group: np.ndarray, rng: np.random.Generator | None, share: float) -> Batch:
         chosen = tuple(self.sequences[k] for k in group)
         data = self.store.settings
-        frames = []
-        for sequence in chosen:
+        frames, shown = [], [self.expressions.index(sequence.expression) for sequence in chosen]
+        for k, sequence in enumerate(chosen):
             if rng is None:
                 numbers = middle_frames(sequence.frames, self.frames)
+            elif data.calm_start and rng.random() < data.calm_start:
+                numbers, shown[k] = np.zeros(self.frames, np.int64), self.expressions.index("neutral")
             else:
                 numbers = random_frames(sequence.frames, self.frames, rng)
                 if data.augment == "strong":
@@ -133,9 +140,8 @@ class Clips:
             pixels = to_network(centre_crop(clips, self.image_size), data.normalise)
         else:
             pixels = augmented(clips, self.image_size, rng, data.augment, data.normalise, share)
-        expressions = torch.tensor([self.expressions.index(sequence.expression) for sequence in chosen])
         faces = torch.tensor([self.face_labels.get(face_of(sequence, data), -1) for sequence in chosen])
-        return Batch(pixels, expressions, faces, chosen)
+        return Batch(pixels, torch.tensor(shown), faces, chosen)
 
 
 def face_of(sequence: Sequence, data: DataSettings) -> str:

@@ -4,6 +4,7 @@ Two, since a window that slides by one frame then costs one new frame and one T.
 again as a network that gives Tensors, so that everything that takes a network takes these, too.
 """
 
+import copy
 import logging
 import tempfile
 import warnings
@@ -117,13 +118,14 @@ def load_for(weights: str | Path | Loaded, engine: str) -> Loaded:
     return Loaded(network, loaded.settings, loaded.expressions, loaded.about)
 
 
-def export(weights: str | Path, out: Path, to: Format) -> float:
+def export(weights: str | Path, out: Path, to: Format, half: bool = False) -> float:
     """Write weights in another form and return by how much probabilities differ at most (on random clips).
 
     Args:
         weights: what `tfen.load` takes.
         out: folder to write; `tfen.load` takes it.
         to: "torch" (safetensors), "onnx" or "openvino".
+        half: store torch weights in half precision; they are read as single again.
 
     Raises:
         InputError: `out` exists, graphs are to be exported again, or an engine is not installed.
@@ -132,16 +134,14 @@ def export(weights: str | Path, out: Path, to: Format) -> float:
     loaded = _exportable(weights, out)
     with whole_folder(out) as part:
         if to == "torch":
-            save_network(part, loaded.network, loaded.settings, loaded.expressions, loaded.about)
-            return 0.0
+            network = copy.deepcopy(loaded.network).half() if half else loaded.network
+            save_network(part, network, loaded.settings, loaded.expressions, loaded.about)
+            return _difference(loaded, load(part).network)
         _write_onnx(loaded, part)
         if to == "openvino":
             _to_openvino(part)
         write_config(part, loaded, to)
-        other = GraphNetwork(part, "openvino" if to == "openvino" else "onnxruntime")
-        clips = _clips(loaded, 3)
-        with torch.inference_mode():
-            difference = float((loaded.network(clips).softmax(1) - other(clips).softmax(1)).abs().max())
+        difference = _difference(loaded, GraphNetwork(part, "openvino" if to == "openvino" else "onnxruntime"))
         if difference > MOST_DIFFERENCE:
             raise TfenError(
                 f"the exported network is wrong: probabilities differ by {difference:.2g}; nothing is written"
@@ -203,6 +203,13 @@ def _clips(loaded: Loaded, count: int) -> Tensor:
     model = loaded.settings.model
     generator = torch.Generator().manual_seed(0)
     return torch.randn(count, model.frames, 3, model.image_size, model.image_size, generator=generator)
+
+
+def _difference(loaded: Loaded, other: nn.Module) -> float:
+    """Return by how much probabilities differ at most, on a few random clips."""
+    clips = _clips(loaded, 3)
+    with torch.inference_mode():
+        return float((loaded.network(clips).softmax(1) - other(clips).softmax(1)).abs().max())
 
 
 def _write_onnx(loaded: Loaded, folder: Path) -> None:
