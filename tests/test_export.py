@@ -12,7 +12,7 @@ from conftest import refuses, tfen, write_tiny_set
 from tfen import load
 from tfen.config import make_settings
 from tfen.errors import InputError
-from tfen.models.export import load_for
+from tfen.inference.export import load_for
 from tfen.models.weights import Loaded, build, save_network
 
 EXPRESSIONS = ("anger", "happiness", "surprise")

@@ -615,8 +615,8 @@ def export(
         half: Store torch weights in half precision, at half the size.
         int8: A prepared set; half of it sets the ranges of eight-bit integers, the other half measures what they cost.
     """
-    from tfen.models.export import export as write
-    from tfen.models.export import write_integers
+    from tfen.inference.export import export as write
+    from tfen.inference.export import write_integers
 
     if int8 is None:
         if half and to != "torch":

@@ -11,10 +11,10 @@ from tfen.data.prepared import IMAGES, read_image
 from tfen.errors import InputError
 from tfen.faces.detection import FaceDetector, make_detector
 from tfen.inference.engine import Engine
+from tfen.inference.export import load_for
 from tfen.inference.finding import FaceFinder, Seen, Step, on_grid
 from tfen.inference.stages import ahead
 from tfen.inference.tracking import Box
-from tfen.models.export import load_for
 from tfen.video.reading import Frame, camera_frames, read_frames
 
 Array = np.ndarray

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tfen.config import Settings, plain, settings_from
 from tfen.errors import InputError, TfenError
 from tfen.files import read_json, whole_file, write_json
+from tfen.models.graphs import GraphNetwork
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.tfen import TFEN
 from tfen.progress import say
@@ -92,8 +93,6 @@ def load(source: str | Path) -> Loaded:
         ) from None
     about = config.get("about", {})
     if form != "torch":
-        from tfen.models.export import GraphNetwork
-
         graphs = GraphNetwork(folder, "openvino" if form == "openvino" else "onnxruntime")
         return Loaded(graphs.eval(), settings, expressions, about, folder)
     path = folder / "model.safetensors"
