@@ -195,3 +195,25 @@ def test_augmentation_grows_over_its_ramp(tiny_set: Path) -> None:
         return float(flat[..., :3, :].diff(dim=-1).abs().mean())  # above the bars the pictures are even
 
     assert np.mean([noise(k) for k in (1, 2)]) < 0.7 * np.mean([noise(k) for k in range(10, 16)])
+
+
+def test_local_normalisation_takes_shading_away() -> None:
+    """A gradient of light over a picture, and its brightness, hardly matter; an independent computation agrees."""
+    rng = np.random.default_rng(0)
+    grey = rng.uniform(0.3, 0.7, (1, 1, 1, 48, 48)).astype(np.float32).repeat(3, 2)
+    plain = normalised(torch.from_numpy(grey), "local")
+    shaded = normalised(torch.from_numpy(grey * np.linspace(0.8, 1.2, 48, dtype=np.float32)), "local")
+    assert (plain - shaded).abs().mean() < 0.1 * plain.abs().mean()
+    reach = 3
+
+    def near(x: np.ndarray) -> np.ndarray:
+        out = np.empty_like(x)
+        for r in range(48):
+            for c in range(48):
+                out[r, c] = x[max(0, r - reach) : r + reach + 1, max(0, c - reach) : c + reach + 1].mean()
+        return out
+
+    picture = grey[0, 0, 0].astype(np.float64)
+    apart = picture - near(near(picture))
+    expected = apart / (np.sqrt(near(near(apart**2))) + 0.03)
+    assert np.abs(plain[0, 0, 1].numpy() - expected).max() < 1e-4

@@ -13,7 +13,7 @@ from tfen import load
 from tfen.config import make_settings
 from tfen.errors import InputError
 from tfen.inference.export import load_for
-from tfen.models.weights import Loaded, build, save_network
+from tfen.models.weights import build, save_network
 
 EXPRESSIONS = ("anger", "happiness", "surprise")
 
@@ -98,11 +98,11 @@ def test_damaged_graphs_get_one_sentence(weights: Path, tmp_path: Path) -> None:
 
 
 def test_half_precision_weights_are_read_as_single(weights: Path, tmp_path: Path) -> None:
-    loaded = load(weights)
-    network = build(loaded.settings, 3, 0)
-    network.load_state_dict(loaded.network.state_dict())
-    save_network(tmp_path / "half", network.half(), loaded.settings, EXPRESSIONS, {})
-    half: Loaded = load(tmp_path / "half")
+    assert tfen("export", weights, tmp_path / "half", "--to", "torch", "--half").returncode == 0
+    refuses("export", weights, tmp_path / "graph", "--half", says="--half stores torch weights")
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (tmp_path / "half", weights)]
+    assert sizes[0] < 0.6 * sizes[1]
+    loaded, half = load(weights), load(tmp_path / "half")
     assert {value.dtype for value in half.network.state_dict().values()} <= {torch.float32, torch.int64}
     with torch.inference_mode():
         apart = half.network(clips(3)).softmax(1) - loaded.network(clips(3)).softmax(1)

@@ -465,7 +465,7 @@ def train_command(
     print(train_on_all(open_set(set, settings.folds.exclude), out, settings, init))
 
 
-@app.command(help_epilogue="Example: tfen analyze interview.mp4 --out found --annotate")
+@app.command(help_epilogue="Example: tfen analyze interview.mp4 --annotate")
 def analyze(
     inputs: Annotated[list[str], Parameter(allow_leading_hyphen=True)] | None = None,
     /,
@@ -493,7 +493,7 @@ def analyze(
     Args:
         inputs: Films, photographs, folders, patterns, a camera's number, an address (rtsp://, http://), - for standard
             input.
-        out: Folder of the results.
+        out: Folder of the results; <first input>-expressions if not given.
         weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
         annotate: Also write each film with boxes, labels and a timeline.
         elan: Also write the episodes for ELAN.
@@ -514,8 +514,6 @@ def analyze(
 
     if not json_schema and not inputs:
         raise InputError("nothing to analyze: give films, photographs, folders, a camera's number or an address")
-    if not json_schema and out is None:
-        raise InputError("--out is missing: give a folder for the results")
     analyzer = Analyzer(
         weights,
         detector=detector,
@@ -525,7 +523,7 @@ def analyze(
         min_confidence=min_confidence,
         engine=engine,
     )
-    if json_schema or inputs is None or out is None:
+    if json_schema or not inputs:
         from json import dumps
 
         print(dumps(schema(analyzer.expressions), indent=1))
@@ -541,7 +539,11 @@ def analyze(
         "pictures": pictures,
     }
     wanted = Wanted(annotate=annotate, pictures=pictures, elan=elan, boris=boris)
-    counts = run(find_sources(inputs), out, analyzer, wanted, settings)
+    sources = find_sources(inputs)
+    if out is None:
+        first = Path(inputs[0])
+        out = Path(f"{first.stem if first.exists() else sources[0].kind}-expressions")
+    counts = run(sources, out, analyzer, wanted, settings)
     failed = f", {counts['failed']} could not be read (see files.csv)" if counts["failed"] else ""
     print(f"{out}: {counts['files']} analyzed{failed}; {counts['faces']} faces, {counts['episodes']} episodes")
     if counts["failed"]:

@@ -85,7 +85,8 @@ class DataSettings:
     """Epochs over which mild or strong augmentation grows from nothing to its full strength."""
     normalise: Normalise = "imagenet"
     """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame. local: in
-    the surroundings of each pixel, which takes shading away. Streams need one that does not look at the whole clip."""
+    the surroundings of each pixel, which takes shading away, and colour. Streams need one that does not look at the
+    whole clip."""
     calm_start: float = 0.0
     """Share of training clips that are a still of their first frame and count as neutral; for sets that have a neutral
     expression and whose sequences all begin neutral."""

@@ -54,21 +54,24 @@ def to_network(clips_BSHWC: Tensor, normalise: str) -> Tensor:
 
 def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:
     """Normalise clips in [0, 1]: "imagenet" by fixed values; "clip", "frame" and "local" to zero mean and unit deviation
-    of each clip, each frame, or the surroundings of each pixel (an eighth of the picture's side, twice averaged)."""
+    of each clip, each frame, or (grey) the surroundings of each pixel, an eighth of the picture's side, averaged
+    twice."""
     if normalise == "imagenet":
         mean = torch.tensor(MEAN, device=clips_BSCHW.device).view(3, 1, 1)
         return (clips_BSCHW - mean) / torch.tensor(DEVIATION, device=clips_BSCHW.device).view(3, 1, 1)
     if normalise == "local":
-        flat = clips_BSCHW.flatten(0, 1)
+        flat = clips_BSCHW.flatten(0, 1).mean(1, keepdim=True)
         around = flat.shape[-1] // 16 * 2 + 1
 
         def mean_near(x: Tensor) -> Tensor:
-            for _ in range(2):
-                x = functional.avg_pool2d(x, around, 1, around // 2, count_include_pad=False)
+            for size in ((1, around), (around, 1)) * 2:
+                padding = (size[0] // 2, size[1] // 2)
+                x = functional.avg_pool2d(x, size, 1, padding, count_include_pad=False)
             return x
 
         apart = flat - mean_near(flat)
-        return (apart / (mean_near(apart**2).clamp_min(0).sqrt() + 0.03)).unflatten(0, clips_BSCHW.shape[:2])
+        local = apart / (mean_near(apart**2).clamp_min(0).sqrt() + 0.03)
+        return local.expand(-1, 3, -1, -1).unflatten(0, clips_BSCHW.shape[:2])
     over = (1, 2, 3, 4) if normalise == "clip" else (2, 3, 4)
     mean = clips_BSCHW.mean(over, keepdim=True)
     deviation = clips_BSCHW.std(over, keepdim=True)
