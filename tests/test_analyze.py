@@ -22,6 +22,7 @@ import torch
 from conftest import refuses
 from films import actor, paste, scene, shots, still, write_film
 
+import tfen
 from tfen import Analyzer, Result
 from tfen.cli import main
 from tfen.faces.detection import HaarDetector
@@ -460,3 +461,25 @@ def test_sources_of_python(actors: Path, weights: Path) -> None:
     buffer = io.StringIO()
     print(next(iter(Analyzer(weights)(images[0]))), file=buffer)
     assert "face=0" in buffer.getvalue()
+
+
+def test_the_packaged_weights_tell_a_smile_from_a_calm_face(actors: Path) -> None:
+    """On synthetic people whom no training has seen: calm for a second, then smiling."""
+    folder = Path(tfen.__file__).parent
+    assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) <= 10_000_000
+    assert (folder / "weights" / "MODEL_CARD.md").exists()
+    analyzer = Analyzer()
+    assert analyzer.expressions == EXPRESSIONS
+    for number in (0, 1):
+        face, back = actor(actors, f"s000{number}-happiness"), scene(number)
+        frames = []
+        for k in range(38):
+            time = k / 12.5
+            shown = face[int(np.clip(10 * (time - 1.2), 0, 4))]
+            frames.append(Frame(k, time, paste(back, shown, 200, 90)))
+        found = list(analyzer(frames))
+        assert {result.face for result in found} == {0}
+        smiling = [(result.time, result.probabilities["happiness"]) for result in found if result.probabilities]
+        before = np.mean([said for time, said in smiling if time < 0.8])
+        after = np.mean([said for time, said in smiling if time > 2.2])
+        assert after > before + 0.3, (number, smiling)

@@ -157,7 +157,17 @@ def test_a_full_disk(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_help_shows_an_example() -> None:
-    for command in ([], ["synth"], ["crossval"], ["report"], ["info"], ["train"], ["prepare", "folder"]):
+    for command in (
+        [],
+        ["synth"],
+        ["crossval"],
+        ["report"],
+        ["info"],
+        ["train"],
+        ["prepare", "folder"],
+        ["analyze"],
+        ["app"],
+    ):
         done = tfen(*command, "--help")
         assert done.returncode == 0
         assert "Example: tfen" in done.stdout
