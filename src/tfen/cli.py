@@ -77,7 +77,7 @@ def synth(
     dynamics: tuple[Dynamics, ...] = ("onset-apex",),
     expressions: tuple[str, ...] = EXPRESSIONS,
     repeats: int = 1,
-    variation: Literal["lab", "wild"] = "lab",
+    variation: Literal["lab", "wild", "wider"] = "lab",
     framing: float = 1.0,
     assets: Path | None = None,
     first_subject: int = 0,
@@ -98,7 +98,8 @@ def synth(
         dynamics: How the expression goes over time; several may be given.
         expressions: Expressions to make.
         repeats: Sequences of each expression and dynamics for every subject.
-        variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely.
+        variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely. wider:
+            faint expressions, flat light and odd faces at rest, too.
         framing: Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head.
         assets: Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth.
         first_subject: Number of the first person; with the same seed, other numbers are other people.

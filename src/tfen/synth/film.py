@@ -36,9 +36,9 @@ class Variation:
     """Standard deviation of the box's scale around the stated box."""
     shift: float = 0.025
     """Standard deviation of the box's place, in sides of the box."""
-    strength: tuple[float, float] = (0.5, 1.05)
+    strength: tuple[float, float] = (0.6, 1.05)
     """Strength of the expression at its apex; 1 is the full prototype."""
-    rest: float = 0.2
+    rest: float = 0.12
     """Standard deviation of what a face shows at rest, in full actions."""
     exposure: tuple[float, float] = (0.75, 1.35)
     """Factor on the light."""
@@ -46,9 +46,9 @@ class Variation:
     """Standard deviation of the logarithm of the factors on red and blue."""
     key_angle: float = 65.0
     """How far to a side the key light may stand."""
-    key_strength: tuple[float, float] = (0.25, 1.05)
+    key_strength: tuple[float, float] = (0.55, 1.05)
     """Strength of the key light."""
-    ambient: tuple[float, float] = (0.18, 1.0)
+    ambient: tuple[float, float] = (0.18, 0.6)
     """Strength of the light from everywhere; where it is strong, the face is flat."""
     shadow: tuple[float, float] = (0.2, 0.95)
     """How much of the key light a shadow takes away."""
@@ -79,15 +79,15 @@ LAB = Variation(
     exposure=(0.9, 1.2),
     white_balance=0.02,
     key_angle=30.0,
-    key_strength=(0.55, 1.05),
-    ambient=(0.18, 0.6),
     shadow=(0.1, 0.6),
     noise=(0.002, 0.008),
     blur=(0.0, 0.4),
     compression=(80, 97),
 )
 """A laboratory: frontal faces, even light, one good camera."""
-VARIATIONS = {"lab": LAB, "wild": WILD}
+WIDER = Variation(strength=(0.5, 1.05), rest=0.2, key_strength=(0.25, 1.05), ambient=(0.18, 1.0))
+"""As wild, with fainter expressions, flatter light, and people whose faces at rest are far from the prototype."""
+VARIATIONS = {"lab": LAB, "wild": WILD, "wider": WIDER}
 
 
 @dataclass(frozen=True)
