@@ -83,6 +83,8 @@ class DataSettings:
     clips backwards and holds their last frame, for real-world transfer."""
     augment_ramp: int = 0
     """Epochs over which mild or strong augmentation grows from nothing to its full strength."""
+    bend: bool = True
+    """Whether mild and strong augmentation also give the face other proportions and flatten its light."""
     normalise: Normalise = "imagenet"
     """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame. local: in
     the surroundings of each pixel, which takes shading away, and colour. Streams need one that does not look at the
@@ -259,10 +261,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     # Weights for faces of strangers: everything synthetic data can vary is varied, colour plays no part.
     "release": {
         "model": {"variant": "without-facial-decoupling", "width": 16, "image_size": 64, "frames": 5},
-        "data": {"normalise": "frame", "augment": "strong", "augment_ramp": 8, "grey": True},
+        "data": {"normalise": "frame", "augment": "strong", "augment_ramp": 10, "grey": True},
         "face": {"epochs": 3, "lr": 0.003},
         "train": {
-            "epochs": 32,
+            "epochs": 40,
             "batch_size": 24,
             "precision": "bf16",
             "optimiser": "adamw",

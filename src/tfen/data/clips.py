@@ -139,7 +139,7 @@ class Clips:
         if rng is None:
             pixels = to_network(centre_crop(clips, self.image_size), data.normalise)
         else:
-            pixels = augmented(clips, self.image_size, rng, data.augment, data.normalise, share)
+            pixels = augmented(clips, self.image_size, rng, data.augment, data.normalise, share, data.bend)
         faces = torch.tensor([self.face_labels.get(face_of(sequence, data), -1) for sequence in chosen])
         return Batch(pixels, torch.tensor(shown), faces, chosen)
 

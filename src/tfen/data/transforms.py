@@ -78,7 +78,14 @@ def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:
     return (clips_BSCHW - mean) / (deviation + 0.02)
 
 
-def strong(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, normalise: str, strength: float = 1.0) -> Tensor:
+def strong(
+    clips_BSHWC: Tensor,
+    size: int,
+    rng: np.random.Generator,
+    normalise: str,
+    strength: float = 1.0,
+    bend: bool = True,
+) -> Tensor:
     """Return clips as a stranger's camera might have seen them, normalised, (B, S, 3, size, size).
 
     Random gamma, colour cast, turn, scale, shift and mirror, other proportions of the face (a smooth bend that is the
@@ -86,6 +93,7 @@ def strong(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, normalise: 
 
     Args:
         strength: factor on all ranges and chances; mirroring apart.
+        bend: whether proportions and the flatness of the light are changed, too.
     """
     clips = clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255
     count, frames = clips.shape[:2]
@@ -113,18 +121,20 @@ def strong(clips_BSHWC: Tensor, size: int, rng: np.random.Generator, normalise: 
     grid = functional.affine_grid(
         affine.repeat_interleave(frames, 0), [count * frames, 3, size, size], align_corners=False
     )
-    knots = rng.normal(0, 0.03 * strength, (count, 2, 5, 5)) * rng.random((count, 1, 1, 1))
-    bend = functional.interpolate(torch.from_numpy(knots.astype(np.float32)), size=(size, size), mode="bicubic")
-    grid = grid + 2 * bend.permute(0, 2, 3, 1).repeat_interleave(frames, 0)
+    if bend:
+        knots = rng.normal(0, 0.03 * strength, (count, 2, 5, 5)) * rng.random((count, 1, 1, 1))
+        field = functional.interpolate(torch.from_numpy(knots.astype(np.float32)), size=(size, size), mode="bicubic")
+        grid = grid + 2 * field.permute(0, 2, 3, 1).repeat_interleave(frames, 0)
     flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
     if rng.random() < 0.5 * strength:
         low = int(size * rng.uniform(0.35, 0.9))
         flat = functional.interpolate(functional.interpolate(flat, size=low, mode="area"), size=size, mode="bilinear")
     clips = flat.unflatten(0, (count, frames))
     ramp = torch.linspace(-0.5, 0.5, size)
-    shade = functional.interpolate(clips.flatten(0, 1), size=6, mode="area")
-    shade = functional.interpolate(shade, size=size, mode="bilinear").unflatten(0, (count, frames))
-    clips = clips - draw(0.8).abs() * (shade - shade.mean((2, 3, 4), keepdim=True))
+    if bend:
+        shade = functional.interpolate(clips.flatten(0, 1), size=6, mode="area")
+        shade = functional.interpolate(shade, size=size, mode="bilinear").unflatten(0, (count, frames))
+        clips = clips - draw(0.8).abs() * (shade - shade.mean((2, 3, 4), keepdim=True))
     clips = clips * (1 + draw(0.6) * ramp.view(1, size) + draw(0.6) * ramp.view(size, 1)).clamp_min(0.2)
     clips = normalised(clips, normalise)
     clips = clips + torch.from_numpy(rng.standard_normal(clips.shape, np.float32)) * rng.uniform(0, 0.2 * strength)
@@ -141,13 +151,20 @@ STRENGTH = {"mild": 0.4, "strong": 1.0}
 
 
 def augmented(
-    clips_BSHWC: Tensor, size: int, rng: np.random.Generator, augment: str, normalise: str, share: float = 1.0
+    clips_BSHWC: Tensor,
+    size: int,
+    rng: np.random.Generator,
+    augment: str,
+    normalise: str,
+    share: float = 1.0,
+    bend: bool = True,
 ) -> Tensor:
     """Return uint8 clips as training sees them, normalised, (B, S, 3, size, size).
 
     Args:
         share: of the full strength of mild and strong augmentation.
+        bend: see `strong`.
     """
     if augment == "paper":
         return to_network(crop_and_flip(clips_BSHWC, size, rng), normalise)
-    return strong(clips_BSHWC, size, rng, normalise, share * STRENGTH[augment])
+    return strong(clips_BSHWC, size, rng, normalise, share * STRENGTH[augment], bend)
