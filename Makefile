@@ -37,6 +37,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/preparing.py
+	$(BIN)/python benchmarks/analyzing.py
+	$(BIN)/python benchmarks/motion.py
+	$(BIN)/python benchmarks/serving.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) site
