@@ -105,7 +105,12 @@ def test_missing_imagenet_weights_say_what_to_do(tiny_set: Path, tmp_path: Path)
 
 def interrupted(command: list[str], when: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfen.cli", *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tfen.cli", *command],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a shell starts what runs in the background with interruptions ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for _ in range(600):
         if when.exists() or process.poll() is not None:
