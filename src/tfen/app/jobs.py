@@ -19,7 +19,6 @@ from tfen.inference.analysis import SUMMARY_BEFORE, Source, Wanted, analyze
 from tfen.inference.analyzer import Analyzer
 from tfen.inference.rows import EPISODES
 from tfen.progress import say
-from tfen.video.reading import look_at
 
 
 @dataclass
@@ -30,6 +29,7 @@ class Job:
     name: str
     folder: Path
     kind: str = ""
+    seconds: float = 0.0
     state: str = "waiting"
     error: str = ""
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Jobs:
         try:
             job.folder.mkdir()
             await receive(chunks, announced, job.folder / "upload", self.limits)
-            job.kind = await asyncio.to_thread(judge, job.folder / "upload", self.limits)
+            job.kind, job.seconds = await asyncio.to_thread(judge, job.folder / "upload", self.limits)
         except BaseException:
             shutil.rmtree(job.folder, ignore_errors=True)
             with self._lock:
@@ -145,11 +145,10 @@ class Jobs:
     def _analyze(self, job: Job, annotate: bool, begin: float) -> None:
         path = job.folder / ("upload.png" if job.kind == "photograph" else "upload.film")
         (job.folder / "upload").rename(path)
-        seconds = look_at(path).seconds if job.kind == "film" else 0.0
 
         def listen(row: dict[str, Any]) -> None:
             job.rows.append(row)
-            job.share = min(1.0, row["time"] / seconds) if seconds else 0.0
+            job.share = min(1.0, row["time"] / job.seconds) if job.seconds else 0.0
             if job.gone:
                 raise TfenError("the analysis was given up")
             if time.monotonic() - begin > self.limits.work_seconds:

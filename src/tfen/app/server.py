@@ -23,6 +23,7 @@ from tfen.evaluation.runs import summaries
 from tfen.inference.analyzer import Analyzer
 from tfen.inference.colours import colour_of
 from tfen.inference.rows import schema
+from tfen.models.weights import load
 
 PAGES = Path(__file__).parent / "static"
 POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'"
@@ -45,7 +46,8 @@ def make_app(weights: str, limits: Limits, hosts: list[str], runs: Path | None =
         hosts: names under which the server may be asked; others are refused, so that no page from elsewhere can reach it.
         runs: folder in which finished runs are looked for.
     """
-    analyzer, live = Analyzer(weights), Analyzer(weights, live=True, window=0.8, smoothing=0.4)
+    loaded = load(weights)
+    analyzer, live = Analyzer(loaded), Analyzer(loaded, live=True, window=0.8, smoothing=0.4)
     cameras = asyncio.Semaphore(limits.live)
 
     @asynccontextmanager

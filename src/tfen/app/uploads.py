@@ -74,8 +74,8 @@ async def receive(chunks: AsyncIterator[bytes], announced: str | None, path: Pat
         raise Refused(400, "the upload is empty; send a film or a photograph as the request's body")
 
 
-def judge(path: Path, limits: Limits) -> str:
-    """Return "photograph" or "film", as the content says.
+def judge(path: Path, limits: Limits) -> tuple[str, float]:
+    """Return "photograph" or "film", as the content says, and the seconds that it lasts.
 
     Raises:
         Refused: neither, or too large or long.
@@ -85,7 +85,7 @@ def judge(path: Path, limits: Limits) -> str:
             if image.size[0] * image.size[1] > MOST_PIXELS // 2:
                 raise Refused(413, f"the photograph has {image.size[0]}x{image.size[1]} pixels: too large")
             if image.format in ("JPEG", "PNG", "BMP", "TIFF", "WEBP") and not getattr(image, "is_animated", False):
-                return "photograph"
+                return "photograph", 0.0
     except Image.DecompressionBombError:
         raise Refused(413, "the photograph has too many pixels") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
@@ -96,7 +96,7 @@ def judge(path: Path, limits: Limits) -> str:
         raise Refused(415, "this is neither a film nor a photograph: " + str(error).removeprefix(f"{path} ")) from None
     if film.seconds > limits.seconds:
         raise Refused(413, f"the film is {film.seconds:.0f} seconds long; at most {limits.seconds:g} are taken here")
-    return "film"
+    return "film", film.seconds
 
 
 def shown_name(name: str) -> str:

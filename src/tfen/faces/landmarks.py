@@ -147,7 +147,7 @@ class Landmarker:
 
     def follow(self, image: Array, before: Array) -> tuple[Array, float]:
         """Return landmarks and doubt of a face whose landmarks in an earlier frame are known; no box is needed."""
-        return self._look(image, *_around(before))
+        return self._look(image, *around(before))
 
     def _look(self, image: Array, centre: Array, side: float) -> tuple[Array, float]:
         for _ in range(LOOKS):
@@ -156,11 +156,11 @@ class Landmarker:
                 heat = self._network.heat_maps(standardised(square[None]))
                 found, spreads = self._network.points_and_spreads(heat)
             points = centre + (found[0].numpy() - 0.5) * side
-            centre, side = _around(points)
+            centre, side = around(points)
         return points, float(spreads.mean())
 
 
-def _around(points: Array) -> tuple[Array, float]:
+def around(points: Array) -> tuple[Array, float]:
     """Return centre and side of the square in which a further look is taken."""
     low, high = points.min(0), points.max(0)
     return (low + high) / 2, max(AROUND_POINTS * float((high - low).max()), 4.0)

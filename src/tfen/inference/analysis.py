@@ -101,7 +101,7 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
 
 
 class _Tables:
-    """The growing tables of a run. A file's rows count when `commit` has noted their end; on resume the rest is cut."""
+    """The growing tables of a run. A file's rows count when the state has noted their end; on resume the rest is cut."""
 
     NAMES = ("results.csv", "results.jsonl", "episodes.csv", "summary.csv", "files.csv")
 
@@ -300,12 +300,11 @@ class _Run:
         self.episodes: list[Episode] = []
         self.people: dict[int, _Person] = {}
         self.frames, self.seconds, self.note = 0, 0.0, ""
-        still = source.still
-        self.picture = SummaryPicture(analyzer.expressions, analyzer.step) if wanted.pictures and not still else None
+        moving = not source.still
+        self.picture = SummaryPicture(analyzer.expressions, analyzer.step) if wanted.pictures and moving else None
         self.film = None
-        if wanted.annotate and not still:
+        if wanted.annotate and moving:
             self.film = AnnotatedFilm(out / "films" / f"{stem}.mp4", analyzer.expressions, analyzer.step)
-        self.still = still
 
     def go(self) -> None:
         results = self.analyzer(self.source.opened, self._watch, self._broke)
@@ -382,7 +381,7 @@ class _Run:
             self.film.close()
         if self.picture is not None:
             self.picture.draw(self.out / "pictures" / f"{self.stem}.png", self.source.name)
-        if self.wanted.elan and not self.still:
+        if self.wanted.elan and not self.source.still:
             write_elan(self.out / "elan" / f"{self.stem}.eaf", self.source.name, self.episodes)
         if self.note and self.listen is None:
             say(f"{self.source.name}: {self.note}; the results until then are kept")

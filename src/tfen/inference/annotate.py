@@ -73,13 +73,6 @@ class AnnotatedFilm:
             self._output.close()
             self._output = None
 
-    def abandon(self) -> None:
-        """Close the file as it is."""
-        self._frames.clear()
-        if self._output is not None:
-            self._output.close()
-            self._output = None
-
     def _draw_until(self, time: float) -> None:
         while self._frames and self._frames[0].time < time:
             frame = self._frames.popleft()

@@ -75,8 +75,8 @@ def load(source: str | Path) -> Loaded:
 
     Args:
         source: a weights folder (`model.safetensors`, `config.json`) or one that `tfen export` wrote, a fold's folder
-            of a run, a run (its first fold is taken), "packaged" (the weights that this version of the package carries, if any), or a Hugging Face
-            hub id ("owner/name", fetched over the network).
+            of a run, a run (its first fold is taken), "packaged" (the weights that this version of the package
+            carries), or a Hugging Face hub id ("owner/name", fetched over the network).
 
     Raises:
         InputError: there is no such thing, or it is damaged.

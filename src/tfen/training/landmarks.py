@@ -12,7 +12,7 @@ from torch import Tensor
 from tfen.data.folds import validation_split
 from tfen.data.prepared import PreparedSet, Sequence, read_image
 from tfen.errors import InputError
-from tfen.faces.landmarks import AROUND_POINTS, SIDE, LandmarkNetwork, look, standardised
+from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
 from tfen.files import read_json, write_json
 from tfen.models.weights import save_weights
 from tfen.progress import meter
@@ -120,9 +120,9 @@ def _jittered(image: Array, points: Array, rng: np.random.Generator) -> tuple[Ar
     if rng.random() < 0.5:
         image = image[:, ::-1]
         points = (points * [-1, 1] + [image.shape[1] - 1, 0])[FLIPPED]
-    low, high = points.min(0), points.max(0)
-    side = AROUND_POINTS * float((high - low).max()) * float(np.exp(rng.normal(0, 0.13)))
-    centre = (low + high) / 2 + rng.normal(0, 0.06, 2) * side
+    middle, side = around(points)
+    side *= float(np.exp(rng.normal(0, 0.13)))
+    centre = middle + rng.normal(0, 0.06, 2) * side
     angle = float(rng.normal(0, 0.17))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return _warped(look(image, centre, side, angle), (points - centre) @ turn.T / side + 0.5, rng)
@@ -184,10 +184,9 @@ def _error(network: LandmarkNetwork, test: list[tuple[Array, Array]]) -> float:
             group = test[k : k + 256]
             squares, sides = [], []
             for image, points in group:
-                low, high = points.min(0), points.max(0)
-                side = AROUND_POINTS * float((high - low).max())
-                squares.append(look(image, (low + high) / 2, side))
-                sides.append(((low + high) / 2, side))
+                centre, side = around(points)
+                squares.append(look(image, centre, side))
+                sides.append((centre, side))
             found = network(standardised(np.stack(squares))).numpy()
             for (_, points), own, (centre, side) in zip(group, found, sides):
                 eyes = float(np.linalg.norm(points[36] - points[45]))

@@ -52,7 +52,6 @@ class Film:
 
     frames: int
     seconds: float
-    rate: float
 
 
 def look_at(path: Path) -> Film:
@@ -65,7 +64,7 @@ def look_at(path: Path) -> Film:
         stream = film.streams.video[0]
         seconds = float(film.duration / av.time_base) if film.duration else 0.0
         rate = float(stream.average_rate or 0)
-        return Film(stream.frames or round(seconds * rate), seconds, rate)
+        return Film(stream.frames or round(seconds * rate), seconds)
 
 
 def read_frames(source: Path | str, broke: Callable[[str], None] | None = None) -> Iterator[Frame]:
