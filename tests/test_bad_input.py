@@ -143,7 +143,8 @@ def test_ctrl_c_says_so_and_the_same_command_goes_on(tiny_set: Path, tmp_path: P
     assert "stopped" in done.stderr
     assert not (run / "fold-00/fold.json").exists()
     assert not (run / "summary.json").exists()
-    assert not list(run.rglob("*.safetensors"))
+    assert {path.parent.name for path in run.rglob("*.safetensors")} == {"checkpoint"}
+    assert not list(run.rglob(".*"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs a small file system of its own")

@@ -47,11 +47,15 @@ def test_random_frames_take_one_of_each_segment(count: int) -> None:
     assert (np.diff(drawn, axis=1) >= 0).all()
 
 
+def rngs(count: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(k) for k in range(count)]
+
+
 def test_one_crop_and_one_flip_for_all_frames_of_a_clip() -> None:
     ramp = torch.arange(12, dtype=torch.uint8)
     frame = (ramp[:, None] * 12 + ramp[None])[..., None].expand(12, 12, 3)
     clips = torch.stack([torch.stack([frame] * 4)] * 40)
-    out = crop_and_flip(clips, 8, np.random.default_rng(0))
+    out = crop_and_flip(clips, 8, rngs(40))
     assert out.shape == (40, 4, 8, 8, 3)
     assert all(torch.equal(clip[0], clip[k]) for clip in out for k in range(4))
     corners = {(int(clip[0, 0].min(0).values[0]), bool(clip[0, 0, 0, 0] > clip[0, 0, -1, 0])) for clip in out}
@@ -72,17 +76,25 @@ def test_clip_normalisation_has_zero_mean_and_unit_deviation_and_strong_keeps_it
     x = clips[0].numpy()
     np.testing.assert_allclose(out[0], (x - x.mean()) / (x.std(ddof=1) + 0.02), atol=1e-5)
     bytes_ = (torch.rand(3, 2, 20, 20, 3) * 255).byte()
-    first = strong(bytes_, 16, np.random.default_rng(2), "clip")
+    first = strong(bytes_, 16, rngs(3), "clip")
     assert first.shape == (3, 2, 3, 16, 16)
     assert torch.isfinite(first).all()
-    assert torch.equal(first, strong(bytes_, 16, np.random.default_rng(2), "clip"))
+    assert torch.equal(first, strong(bytes_, 16, rngs(3), "clip"))
+
+
+def test_what_augmentation_does_to_a_clip_does_not_depend_on_its_batch() -> None:
+    bytes_ = (torch.rand(6, 2, 20, 20, 3) * 255).byte()
+    for augment, how in (("paper", "imagenet"), ("mild", "clip"), ("strong", "frame"), ("strong", "local")):
+        together = augmented(bytes_, 16, rngs(6), augment, how)
+        apart = [augmented(bytes_[k : k + 2], 16, rngs(6)[k : k + 2], augment, how) for k in (0, 2, 4)]
+        assert torch.allclose(together, torch.cat(apart), atol=1e-6)
 
 
 def test_mild_augmentation_changes_pictures_less_than_strong() -> None:
     clips = (torch.linspace(0, 1, 20 * 20 * 3).reshape(1, 1, 20, 20, 3).expand(16, 2, 20, 20, 3) * 255).byte()
     plain = to_network(centre_crop(clips, 16), "clip")
     away = {
-        augment: float((augmented(clips, 16, np.random.default_rng(0), augment, "clip") - plain).abs().mean())
+        augment: float((augmented(clips, 16, rngs(16), augment, "clip") - plain).abs().mean())
         for augment in ("mild", "strong")
     }
     assert 0 < away["mild"] < away["strong"]

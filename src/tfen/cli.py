@@ -26,6 +26,7 @@ from tfen.config import (
 from tfen.errors import InputError, TfenError
 from tfen.labels import EXPRESSIONS
 from tfen.progress import say
+from tfen.spread import Cluster
 
 app = App(
     name="tfen",
@@ -64,6 +65,18 @@ class Experiment(Start):
 
     variant: str | None = None
     "Short for --model.variant."
+
+
+@dataclass
+class Training:
+    """How a training is kept safe."""
+
+    checkpoint_minutes: float = 5.0
+    "Minutes between checkpoints, from which an interrupted training goes on; 0: after every step."
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_minutes < 0:
+            raise InputError(f"--checkpoint-minutes is {self.checkpoint_minutes}, expected at least 0")
 
 
 @app.command(help_epilogue="Example: tfen synth faces --subjects 60 --frames 8 --size 112 --contact-sheet sheet.png")
@@ -298,11 +311,13 @@ def crossval(
     experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
     init: str | None = None,
     tensorboard: bool = False,
+    training: Annotated[Training, Shared] = Training(),  # noqa: B008
+    cluster: Annotated[Cluster, Shared] = Cluster(),  # noqa: B008
     settings: All = Settings(),  # noqa: B008
 ) -> None:
     """Train and test a network on a prepared set, fold by fold, nobody in training and test at once.
 
-    Folds that are finished are not run again.
+    Stopped and started again, it goes on where it was: finished folds are not run again.
 
     Args:
         set: A prepared set.
@@ -311,12 +326,22 @@ def crossval(
         tensorboard: Also log for TensorBoard.
     """
     from tfen.data.prepared import open_set
-    from tfen.training.crossval import cross_validate
+    from tfen.training.crossval import begin
 
     out = out or Path("runs") / f"{set.name}-{settings.model.variant}"
-    figures = cross_validate(open_set(set, settings.folds.exclude), out, settings, init, tensorboard)
-    print(headline(figures))
+    found = open_set(set, settings.folds.exclude)
+    run = begin(found, out, settings, init, tensorboard, training.checkpoint_minutes)
+    print(headline(_finished([run], cluster)[0]))
     print(f"{out}/summary.json; make the report with: tfen report {out}")
+
+
+def _finished(runs: Sequence[Any], cluster: Cluster) -> list[dict[str, Any]]:
+    """Do what is missing in some runs, here or on a cluster, and return their summaries."""
+    from tfen import stopping
+    from tfen.training.crossval import finish, finish_spread
+
+    with stopping.listening():
+        return finish_spread(list(runs), cluster) if cluster.ray else [finish(run) for run in runs]
 
 
 @app.command(name="folds", help_epilogue="Example: tfen folds prepared/ckplus --preset paper-ckplus --export folds.csv")
@@ -357,11 +382,13 @@ def compare(
     repeats: int = 1,
     start: Annotated[Start, Shared] = Start(),  # noqa: B008
     init: str | None = None,
+    training: Annotated[Training, Shared] = Training(),  # noqa: B008
+    cluster: Annotated[Cluster, Shared] = Cluster(),  # noqa: B008
     settings: All = Settings(),  # noqa: B008
 ) -> None:
     """Cross-validate several networks on the same folds, seeds and budgets, and test their differences.
 
-    Folds that are finished are not run again.
+    Stopped and started again, it goes on where it was: finished folds are not run again.
 
     Args:
         set: A prepared set.
@@ -374,7 +401,7 @@ def compare(
 
     from tfen.data.prepared import open_set
     from tfen.evaluation.comparison import run_folder, write_comparison
-    from tfen.training.crossval import cross_validate
+    from tfen.training.crossval import begin
 
     if repeats < 1:
         raise InputError(f"--repeats is {repeats}, expected at least 1")
@@ -385,6 +412,7 @@ def compare(
     found = open_set(set, settings.folds.exclude)
     first = settings.train.seed
     seeds = tuple(range(first, first + repeats))
+    runs = []
     for seed in seeds:
         for variant in chosen:
             own = replace(
@@ -392,8 +420,10 @@ def compare(
                 model=replace(settings.model, variant=variant),  # type: ignore[arg-type]
                 train=replace(settings.train, seed=seed),
             )
-            say(f"{variant}, seed {seed}")
-            print(headline(cross_validate(found, run_folder(out, variant, seed, first), own, init)))
+            folder = run_folder(out, variant, seed, first)
+            runs.append(begin(found, folder, own, init, minutes=training.checkpoint_minutes))
+    for run, figures in zip(runs, _finished(runs, cluster)):
+        print(f"{run.out.name}: {headline(figures)}")
     write_comparison(out, chosen, seeds)
     print(f"{out}/comparison/index.html")
 
@@ -407,11 +437,13 @@ def sweep(
     values: tuple[str, ...],
     experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
     init: str | None = None,
+    training: Annotated[Training, Shared] = Training(),  # noqa: B008
+    cluster: Annotated[Cluster, Shared] = Cluster(),  # noqa: B008
     settings: All = Settings(),  # noqa: B008
 ) -> None:
     """Cross-validate one network with several values of one setting, everything else the same.
 
-    Folds that are finished are not run again.
+    Stopped and started again, it goes on where it was: finished folds are not run again.
 
     Args:
         set: A prepared set.
@@ -424,7 +456,7 @@ def sweep(
 
     from tfen.data.prepared import open_set
     from tfen.evaluation.comparison import sweep_folder, write_sweep
-    from tfen.training.crossval import cross_validate
+    from tfen.training.crossval import begin
 
     part, _, name = over.replace("-", "_").partition(".")
     base = plain(settings)
@@ -437,9 +469,12 @@ def sweep(
         base[part][name] = yaml.safe_load(value)
         plans.append((value, settings_from(base)))
     found = open_set(set, settings.folds.exclude)
-    for value, own in plans:
-        say(f"{over} {value}")
-        print(f"{over} {value}: {headline(cross_validate(found, sweep_folder(out, over, value), own, init))}")
+    runs = [
+        begin(found, sweep_folder(out, over, value), own, init, minutes=training.checkpoint_minutes)
+        for value, own in plans
+    ]
+    for value, figures in zip(values, _finished(runs, cluster)):
+        print(f"{over} {value}: {headline(figures)}")
     write_sweep(out, over, tuple(values))
     print(f"{out}/sweep/sweep.csv")
 
@@ -451,6 +486,7 @@ def train_command(
     *,
     experiment: Annotated[Experiment, Shared] = Experiment(),  # noqa: B008
     init: str | None = None,
+    training: Annotated[Training, Shared] = Training(),  # noqa: B008
     settings: All = Settings(),  # noqa: B008
 ) -> None:
     """Train one network on all subjects of a prepared set (less the inner validation split, if one is asked for).
@@ -460,10 +496,13 @@ def train_command(
         out: Folder for the weights: model.safetensors and config.json.
         init: Weights to start from: a run, a weights folder or a hub id.
     """
+    from tfen import stopping
     from tfen.data.prepared import open_set
     from tfen.training.crossval import train_on_all
 
-    print(train_on_all(open_set(set, settings.folds.exclude), out, settings, init))
+    found = open_set(set, settings.folds.exclude)
+    with stopping.listening():
+        print(train_on_all(found, out, settings, init, training.checkpoint_minutes))
 
 
 @app.command(help_epilogue="Example: tfen analyze interview.mp4 --annotate")
@@ -484,6 +523,7 @@ def analyze(
     detector_model: Path | None = None,
     engine: Literal["torch", "onnxruntime", "openvino"] = "torch",
     json_schema: bool = False,
+    cluster: Annotated[Cluster, Shared] = Cluster(),  # noqa: B008
 ) -> None:
     """Tell the expressions of every face in films, photographs, cameras and streams, over time.
 
@@ -508,14 +548,17 @@ def analyze(
         engine: Runs the network; onnxruntime and openvino need the extra `export`.
         json_schema: Print the schema of results.jsonl and do nothing else.
     """
-    from tfen.inference.analysis import Wanted, find_sources
+    from functools import partial
+
+    from tfen.inference.analysis import Wanted, analyze_spread, find_sources
     from tfen.inference.analysis import analyze as run
     from tfen.inference.analyzer import Analyzer
     from tfen.inference.rows import schema
 
     if not json_schema and not inputs:
         raise InputError("nothing to analyze: give films, photographs, folders, a camera's number or an address")
-    analyzer = Analyzer(
+    make = partial(
+        Analyzer,
         weights,
         detector=detector,
         detector_model=detector_model,
@@ -524,6 +567,7 @@ def analyze(
         min_confidence=min_confidence,
         engine=engine,
     )
+    analyzer = make()
     if json_schema or not inputs:
         from json import dumps
 
@@ -544,7 +588,10 @@ def analyze(
     if out is None:
         first = Path(inputs[0])
         out = Path(f"{first.stem if first.exists() else sources[0].kind}-expressions")
-    counts = run(sources, out, analyzer, wanted, settings)
+    if cluster.ray:
+        counts = analyze_spread(sources, out, make, analyzer.expressions, wanted, settings, cluster)
+    else:
+        counts = run(sources, out, analyzer, wanted, settings)
     failed = f", {counts['failed']} could not be read (see files.csv)" if counts["failed"] else ""
     print(f"{out}: {counts['files']} analyzed{failed}; {counts['faces']} faces, {counts['episodes']} episodes")
     if counts["failed"]:

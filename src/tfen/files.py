@@ -3,9 +3,7 @@
 import csv
 import errno
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,10 +32,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it replaces `path` when the block ends well and vanishes otherwise."""
     with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        part = Path(name)
+        part = path.with_name(f".part-{path.name}")  # always the same: what a killed process left is written over
         try:
+            part.touch()
             yield part
             part.chmod(0o644)
             part.replace(path)
@@ -50,8 +47,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; it becomes `path` when the block ends well and vanishes otherwise."""
     with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+        part = path.with_name(f".part-{path.name}")
         try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
             yield part
             part.chmod(0o755)
             if path.exists():

@@ -1,5 +1,6 @@
 """One progress display for everything that takes long: done, speed, time left."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
+"""Of several processes that train together, number 0 alone speaks."""
 
 
 class _Speed(ProgressColumn):

@@ -1,6 +1,6 @@
 """Clips in batches: decoded once, sampled, augmented and normalised ahead of the network by a thread."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ class FrameStore:
     """Frames of a set at the size that crops are taken from; kept in memory while they fit into `cache_gb`."""
 
     def __init__(self, found: PreparedSet, image_size: int, settings: DataSettings) -> None:
-        self.found, self.settings = found, settings
+        self.found, self.image_size, self.settings = found, image_size, settings
         self.size = stored_size(image_size)
         self._room = int(settings.cache_gb * 2**30)
         self._kept: dict[str, np.ndarray] = {}
@@ -63,6 +63,7 @@ class Clips:
         frames: S.
         image_size: side of the crops.
         face_labels: face label of a subject (or sequence) name; those not in it get -1.
+        part: number of this process, from 0 on, and how many share the clips.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class Clips:
         frames: int,
         image_size: int,
         face_labels: dict[str, int] | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         self.store, self.sequences, self.frames, self.image_size = store, sequences, frames, image_size
+        self.part = part
         self.face_labels = face_labels or {}
         self.expressions = store.found.expressions
         if store.settings.calm_start and "neutral" not in self.expressions:
@@ -89,59 +92,91 @@ class Clips:
         numbers = [self.expressions.index(sequence.expression) for sequence in self.sequences]
         return np.bincount(numbers, minlength=len(self.expressions))
 
-    def training(self, epoch: int, batch_size: int, seed: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch (from 1 on) in random order; the last is left out if it holds a single clip."""
+    def training(self, epoch: int, batch_size: int, seed: int, skip: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch (from 1 on) in random order; the last is left out if it holds a single clip.
+
+        Every clip has its own random numbers. Where several processes share the work, each gets its part of every
+        batch, and clips that cannot be dealt out evenly, two to each at least, are left out.
+
+        Args:
+            skip: so many batches at the beginning are passed over.
+        """
         rng = np.random.default_rng([seed, epoch, 3])
         order = rng.permutation(len(self.sequences))
         if self.store.settings.sampling == "balanced":
             counts = self.counts()
             own = np.array([counts[self.expressions.index(sequence.expression)] for sequence in self.sequences])
             order = rng.choice(len(own), len(own), p=1 / own / np.count_nonzero(counts))
-        groups = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
-        if len(groups) > 1 and len(groups[-1]) == 1:
-            groups.pop()
-        ramp = self.store.settings.augment_ramp
-        share = min(1.0, epoch / (ramp + 1))
-        return self._ahead(groups, [np.random.default_rng([seed, epoch, 4, k]) for k in range(len(groups))], share)
+        places = [np.arange(k, min(k + batch_size, len(order))) for k in range(0, len(order), batch_size)]
+        if len(places) > 1 and len(places[-1]) == 1:
+            places.pop()
+        part, parts = self.part
+        if parts > 1:
+            if min(batch_size, len(order)) < 2 * parts:
+                raise InputError(
+                    f"{parts} processes share batches of {min(batch_size, len(order))} clips, expected at least two for "
+                    "each; use fewer processes or a larger --train.batch-size"
+                )
+            even = [group[: len(group) // parts * parts] for group in places]
+            places = [np.split(group, parts)[part] for group in even if len(group) >= 2 * parts]
+        share = min(1.0, epoch / (self.store.settings.augment_ramp + 1))
+
+        def load(places: np.ndarray) -> Batch:
+            rngs = [np.random.default_rng([seed, epoch, 4, place]) for place in places]
+            return self._training_batch(order[places], rngs, share)
+
+        return _ahead(load, places[skip:])
 
     def testing(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all clips in order: middle frames, centre crops."""
-        order = np.arange(len(self.sequences))
-        groups = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
-        return self._ahead(groups, [None] * len(groups))
+        """Yield all clips in order: middle frames, centre crops. Several processes get every so manieth clip each."""
+        part, parts = self.part
+        order = np.arange(part, len(self.sequences), parts)
+        return _ahead(self._testing_batch, [order[k : k + batch_size] for k in range(0, len(order), batch_size)])
 
-    def _ahead(self, groups: list[np.ndarray], rngs: list, share: float = 1.0) -> Iterator[Batch]:
-        # one thread for the loader's own tensor work: a second team would take the cores from the network's
-        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            waiting = pool.submit(self._batch, groups[0], rngs[0], share) if groups else None
-            for k in range(len(groups)):
-                assert waiting is not None
-                ready = waiting.result()
-                if k + 1 < len(groups):
-                    waiting = pool.submit(self._batch, groups[k + 1], rngs[k + 1], share)
-                yield ready
-
-    def _batch(self, group: np.ndarray, rng: np.random.Generator | None, share: float) -> Batch:
-        chosen = tuple(self.sequences[k] for k in group)
+    def _training_batch(self, group: np.ndarray, rngs: list[np.random.Generator], share: float) -> Batch:
         data = self.store.settings
-        frames, shown = [], [self.expressions.index(sequence.expression) for sequence in chosen]
-        for k, sequence in enumerate(chosen):
-            if rng is None:
-                numbers = middle_frames(sequence.frames, self.frames)
-            elif data.calm_start and rng.random() < data.calm_start:
-                numbers, shown[k] = np.zeros(self.frames, np.int64), self.expressions.index("neutral")
+        frames, shown = [], []
+        for k, rng in zip(group, rngs, strict=True):
+            sequence = self.sequences[k]
+            expression = sequence.expression
+            if data.calm_start and rng.random() < data.calm_start:
+                numbers, expression = np.zeros(self.frames, np.int64), "neutral"
             else:
                 numbers = random_frames(sequence.frames, self.frames, rng)
                 if data.augment == "strong":
                     numbers = played_differently(numbers, sequence.frames, rng)
             frames.append(self.store.frames(sequence, numbers))
+            shown.append(expression)
         clips = torch.from_numpy(np.stack(frames))
-        if rng is None:
-            pixels = to_network(centre_crop(clips, self.image_size), data.normalise)
-        else:
-            pixels = augmented(clips, self.image_size, rng, data.augment, data.normalise, share, data.bend)
-        faces = torch.tensor([self.face_labels.get(face_of(sequence, data), -1) for sequence in chosen])
-        return Batch(pixels, torch.tensor(shown), faces, chosen)
+        pixels = augmented(clips, self.image_size, rngs, data.augment, data.normalise, share, data.bend)
+        return self._batch(pixels, group, shown)
+
+    def _testing_batch(self, group: np.ndarray) -> Batch:
+        chosen = [self.sequences[k] for k in group]
+        frames = [self.store.frames(sequence, middle_frames(sequence.frames, self.frames)) for sequence in chosen]
+        clips = centre_crop(torch.from_numpy(np.stack(frames)), self.image_size)
+        shown = [sequence.expression for sequence in chosen]
+        return self._batch(to_network(clips, self.store.settings.normalise), group, shown)
+
+    def _batch(self, pixels: Tensor, group: np.ndarray, shown: list[str]) -> Batch:
+        chosen = tuple(self.sequences[k] for k in group)
+        faces = [self.face_labels.get(face_of(sequence, self.store.settings), -1) for sequence in chosen]
+        return Batch(
+            pixels, torch.tensor([self.expressions.index(name) for name in shown]), torch.tensor(faces), chosen
+        )
+
+
+def _ahead(load: Callable[[np.ndarray], Batch], groups: list[np.ndarray]) -> Iterator[Batch]:
+    """Yield the groups' batches, the next one being loaded by a thread while the one before is used."""
+    # one thread for the loader's own tensor work: a second team would take the cores from the network's
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting = pool.submit(load, groups[0]) if groups else None
+        for following in [*groups[1:], None]:
+            if waiting is None:
+                return
+            ready = waiting.result()
+            waiting = None if following is None else pool.submit(load, following)
+            yield ready
 
 
 def face_of(sequence: Sequence, data: DataSettings) -> str:

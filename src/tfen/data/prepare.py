@@ -18,6 +18,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from tfen import __version__
 from tfen.data.folds import COLUMNS, OFFICIAL
@@ -230,7 +231,7 @@ def _run(
         for one in recordings:
             yield _prepare_one(one, out, settings)
         return
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=one_thread)
     try:
         waiting: list[Any] = []
         for one in recordings:
@@ -241,6 +242,12 @@ def _run(
             yield done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def one_thread() -> None:
+    """Keep this process to one core: teams of threads in every worker would wait for each other most of the time."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def _prepare_one(one: Recording, out: Path, settings: PrepareSettings) -> tuple[str, str | None]:

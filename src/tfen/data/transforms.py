@@ -4,6 +4,7 @@ All frames of a clip are treated alike: one crop, one flip, one change of light.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+Rngs = Sequence[np.random.Generator]
+"""Random numbers of each clip of a batch: what happens to a clip depends on no other."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, RGB in [0, 1]."""
 
@@ -36,11 +39,11 @@ def centre_crop(clips_BSHWC: Tensor, size: int) -> Tensor:
     return clips_BSHWC[:, :, start : start + size, start : start + size]
 
 
-def crop_and_flip(clips_BSHWC: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+def crop_and_flip(clips_BSHWC: Tensor, size: int, rngs: Rngs) -> Tensor:
     """Return a random crop of each clip, mirrored with probability 0.5; the same for all frames of a clip."""
     room = clips_BSHWC.shape[2] - size
     out = []
-    for clip in clips_BSHWC:
+    for clip, rng in zip(clips_BSHWC, rngs, strict=True):
         top, left = (int(x) for x in rng.integers(0, room + 1, 2))
         cropped = clip[:, top : top + size, left : left + size]
         out.append(cropped.flip(2) if rng.random() < 0.5 else cropped)
@@ -81,7 +84,7 @@ def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:
 def strong(
     clips_BSHWC: Tensor,
     size: int,
-    rng: np.random.Generator,
+    rngs: Rngs,
     normalise: str,
     strength: float = 1.0,
     bend: bool = True,
@@ -92,58 +95,55 @@ def strong(
     same in all frames), resolution, a gradient of light, flatter light, noise, and cut-outs.
 
     Args:
+        rngs: of each clip.
         strength: factor on all ranges and chances; mirroring apart.
         bend: whether proportions and the flatness of the light are changed, too.
     """
     clips = clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255
     count, frames = clips.shape[:2]
 
+    def each(draw_one: Callable[[np.random.Generator], object]) -> Tensor:
+        return torch.from_numpy(np.array([draw_one(rng) for rng in rngs], np.float32))
+
     def draw(spread: float) -> Tensor:
-        spread *= strength
-        return torch.from_numpy(rng.uniform(-spread, spread, count).astype(np.float32)).view(count, 1, 1, 1, 1)
+        return each(lambda rng: rng.uniform(-spread, spread) * strength).view(count, 1, 1, 1, 1)
 
     clips = clips.clamp(1e-3, 1) ** torch.exp(draw(0.6))
-    cast = torch.from_numpy(rng.normal(1, 0.06 * strength, (count, 1, 3, 1, 1)).astype(np.float32))
-    clips = clips * cast
-    fade = torch.from_numpy((rng.random(count) < 0.3 * strength).astype(np.float32)).view(count, 1, 1, 1, 1)
+    clips = clips * each(lambda rng: rng.normal(1, 0.06 * strength, (1, 3, 1, 1)))
+    fade = each(lambda rng: rng.random() < 0.3 * strength).view(count, 1, 1, 1, 1)
     clips = clips * (1 - fade) + clips.mean(2, keepdim=True) * fade
-    turn, grow = draw(0.17).flatten(), 1 + draw(0.16).flatten()
-    scale = size / clips.shape[-1] * grow
-    flip = torch.from_numpy(np.where(rng.random(count) < 0.5, -1.0, 1.0).astype(np.float32))
+    turn, scale = draw(0.17).flatten(), size / clips.shape[-1] * (1 + draw(0.16).flatten())
+    flip = each(lambda rng: -1.0 if rng.random() < 0.5 else 1.0)
     cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
-    affine = torch.stack(
-        [
-            torch.stack([cos * flip, -sin, draw(0.1).flatten()], 1),
-            torch.stack([sin * flip, cos, draw(0.1).flatten()], 1),
-        ],
-        1,
-    )
-    grid = functional.affine_grid(
-        affine.repeat_interleave(frames, 0), [count * frames, 3, size, size], align_corners=False
-    )
+    across, down = draw(0.1).flatten(), draw(0.1).flatten()
+    affine = torch.stack([torch.stack([cos * flip, -sin, across], 1), torch.stack([sin * flip, cos, down], 1)], 1)
+    shape = [count * frames, 3, size, size]
+    grid = functional.affine_grid(affine.repeat_interleave(frames, 0), shape, align_corners=False)
     if bend:
-        knots = rng.normal(0, 0.03 * strength, (count, 2, 5, 5)) * rng.random((count, 1, 1, 1))
-        field = functional.interpolate(torch.from_numpy(knots.astype(np.float32)), size=(size, size), mode="bicubic")
+        knots = each(lambda rng: rng.normal(0, 0.03 * strength, (2, 5, 5)) * rng.random())
+        field = functional.interpolate(knots, size=(size, size), mode="bicubic")
         grid = grid + 2 * field.permute(0, 2, 3, 1).repeat_interleave(frames, 0)
     flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
-    if rng.random() < 0.5 * strength:
-        low = int(size * rng.uniform(0.35, 0.9))
-        flat = functional.interpolate(functional.interpolate(flat, size=low, mode="area"), size=size, mode="bilinear")
     clips = flat.unflatten(0, (count, frames))
+    for clip, rng in zip(clips, rngs, strict=True):
+        if rng.random() < 0.5 * strength:
+            low = functional.interpolate(clip, size=int(size * rng.uniform(0.35, 0.9)), mode="area")
+            clip.copy_(functional.interpolate(low, size=size, mode="bilinear"))
     ramp = torch.linspace(-0.5, 0.5, size)
     if bend:
         shade = functional.interpolate(clips.flatten(0, 1), size=6, mode="area")
         shade = functional.interpolate(shade, size=size, mode="bilinear").unflatten(0, (count, frames))
         clips = clips - draw(0.8).abs() * (shade - shade.mean((2, 3, 4), keepdim=True))
     clips = clips * (1 + draw(0.6) * ramp.view(1, size) + draw(0.6) * ramp.view(size, 1)).clamp_min(0.2)
-    clips = normalised(clips, normalise)
-    clips = clips + torch.from_numpy(rng.standard_normal(clips.shape, np.float32)) * rng.uniform(0, 0.2 * strength)
-    for k in range(count):
+    out = []
+    for clip, rng in zip(normalised(clips, normalise), rngs, strict=True):
+        clip = clip + torch.from_numpy(rng.standard_normal(clip.shape, np.float32)) * rng.uniform(0, 0.2 * strength)
         if rng.random() < 0.35 * strength:
             height, width = (int(size * x) for x in rng.uniform(0.12, 0.42, 2))
             top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
-            clips[k, :, :, top : top + height, left : left + width] = math.tanh(rng.standard_normal())
-    return clips
+            clip[:, :, top : top + height, left : left + width] = math.tanh(rng.standard_normal())
+        out.append(clip)
+    return torch.stack(out)
 
 
 STRENGTH = {"mild": 0.4, "strong": 1.0}
@@ -153,7 +153,7 @@ STRENGTH = {"mild": 0.4, "strong": 1.0}
 def augmented(
     clips_BSHWC: Tensor,
     size: int,
-    rng: np.random.Generator,
+    rngs: Rngs,
     augment: str,
     normalise: str,
     share: float = 1.0,
@@ -162,9 +162,10 @@ def augmented(
     """Return uint8 clips as training sees them, normalised, (B, S, 3, size, size).
 
     Args:
+        rngs: of each clip.
         share: of the full strength of mild and strong augmentation.
         bend: see `strong`.
     """
     if augment == "paper":
-        return to_network(crop_and_flip(clips_BSHWC, size, rng), normalise)
-    return strong(clips_BSHWC, size, rng, normalise, share * STRENGTH[augment], bend)
+        return to_network(crop_and_flip(clips_BSHWC, size, rngs), normalise)
+    return strong(clips_BSHWC, size, rngs, normalise, share * STRENGTH[augment], bend)

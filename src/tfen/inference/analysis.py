@@ -9,10 +9,12 @@ goes on with the file it was in.
 import csv
 import io
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from tfen.inference.episodes import Episode, EpisodeFinder
 from tfen.inference.picture import SummaryPicture
 from tfen.inference.rows import EPISODES, columns, episode_row, row, schema
 from tfen.progress import Meter, meter, say
+from tfen.spread import Cluster, spread
 from tfen.video.reading import ADDRESS, Frame, look_at
 
 FILES = ("file", "status", "frames", "seconds", "faces", "note")
@@ -123,6 +126,14 @@ class _Tables:
     def add(self, name: str, values: dict[str, Any]) -> None:
         self._line(name, ["" if values[key] is None else values[key] for key in self._columns[name]])
 
+    def append(self, part: Path) -> None:
+        """Append the tables of another folder, which has the same columns."""
+        for name in self.NAMES:
+            with (part / name).open("rb") as file:
+                if name in self._columns:
+                    file.readline()
+                shutil.copyfileobj(file, self._open[name])
+
     def add_json(self, values: dict[str, Any]) -> None:
         self._open["results.jsonl"].write((json.dumps(values, ensure_ascii=False) + "\n").encode())
 
@@ -191,11 +202,7 @@ def analyze(
     Raises:
         InputError: `out` holds something else; or the only source cannot be read.
     """
-    state = _claim(out, {"tfen": __version__, "expressions": list(analyzer.expressions), **about})
-    done: set[str] = set(state["files"])
-    left = [source for source in sources if source.name not in done]
-    if done and len(left) < len(sources):
-        say(f"{len(sources) - len(left)} of {len(sources)} files: done before")
+    state, left = _begin(sources, out, analyzer.expressions, about)
     totals = [_frames(source) for source in left]
     total = None if None in totals else sum(count for count in totals if count)
     bad = 0
@@ -211,17 +218,114 @@ def analyze(
                     raise
                 bad += 1
                 say(str(error))
-                values = {"file": source.name, "status": "failed", "frames": 0, "seconds": 0, "faces": 0}
-                tables.add("files.csv", {**values, "note": str(error)})
-            state["files"].append(source.name)
-            state["sizes"] = tables.flush()
-            write_json(out / ".state.json", state)
+                tables.add("files.csv", _failed(source, str(error)))
+            _note(out, state, source, tables)
+    return _counts(sources, out, analyzer.expressions, wanted, state, bad)
+
+
+def analyze_spread(
+    sources: Sequence[Source],
+    out: Path,
+    make: Callable[[], Analyzer],
+    expressions: Sequence[str],
+    wanted: Wanted,
+    about: dict[str, Any],
+    cluster: Cluster,
+) -> dict[str, int]:
+    """Do the same on a Ray cluster, each file by a worker; the folder is the same as that of `analyze`.
+
+    Args:
+        make: makes an analyzer in a worker; can be sent there.
+        expressions: those of its weights.
+
+    Raises:
+        InputError: as for `analyze`; or a source is no file.
+    """
+    other = next((source for source in sources if source.kind != "file"), None)
+    if other is not None:
+        raise InputError(f"--ray spreads files; {other.name} is a {other.kind}: leave --ray out for it")
+    state, left = _begin(sources, out, expressions, about)
+    parts = [out / ".parts" / f"{k:06d}" for k, source in enumerate(sources) if source in left]
+    if not left:
+        return _counts(sources, out, expressions, wanted, state, 0)
+    work = [partial(_part, source, part, make, wanted, about) for source, part in zip(left, parts)]
+    failures = spread(work, cluster, "analyzing", "files")
+    if len(sources) == 1 and failures[0] is not None:
+        raise InputError(failures[0].text)
+    with told(out), ExitStack() as stack:
+        tables = _Tables(out, expressions, state["sizes"])
+        stack.callback(tables.close)
+        for source, part, failure in zip(left, parts, failures):
+            stem = _stem(source, state)
+            if failure is None:
+                tables.append(part)
+                for kind in ("pictures", "films", "elan"):
+                    for path in (part / kind).glob("*"):
+                        (out / kind).mkdir(exist_ok=True)
+                        path.replace(out / kind / f"{stem}{path.suffix}")
+            else:
+                say(failure.text)
+                tables.add("files.csv", _failed(source, failure.text))
+            _note(out, state, source, tables)
+            shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(out / ".parts", ignore_errors=True)
+    return _counts(sources, out, expressions, wanted, state, sum(failure is not None for failure in failures))
+
+
+@dataclass(frozen=True)
+class _Failure:
+    text: str
+
+
+def _part(
+    source: Source, part: Path, make: Callable[[], Analyzer], wanted: Wanted, about: dict[str, Any]
+) -> _Failure | None:
+    """Analyze one file into a folder of its own, in a worker; return what was wrong with the file."""
+    try:
+        analyze([source], part, make(), replace(wanted, boris=False), about, listen=lambda values: None)
+    except InputError as error:
+        return _Failure(str(error))
+    return None
+
+
+def _begin(
+    sources: Sequence[Source], out: Path, expressions: Sequence[str], about: dict[str, Any]
+) -> tuple[dict[str, Any], list[Source]]:
+    """Return a run's state, and the sources that are still to be done."""
+    state = _claim(out, {"tfen": __version__, "expressions": list(expressions), **about})
+    done: set[str] = set(state["files"])
+    left = [source for source in sources if source.name not in done]
+    if done and len(left) < len(sources):
+        say(f"{len(sources) - len(left)} of {len(sources)} files: done before")
+    return state, left
+
+
+def _note(out: Path, state: dict[str, Any], source: Source, tables: _Tables) -> None:
+    """Note that a source is done, and how far the tables go."""
+    state["files"].append(source.name)
+    state["sizes"] = tables.flush()
+    write_json(out / ".state.json", state)
+
+
+def _failed(source: Source, why: str) -> dict[str, Any]:
+    return {"file": source.name, "status": "failed", "frames": 0, "seconds": 0, "faces": 0, "note": why}
+
+
+def _counts(
+    sources: Sequence[Source],
+    out: Path,
+    expressions: Sequence[str],
+    wanted: Wanted,
+    state: dict[str, Any],
+    bad: int,
+) -> dict[str, int]:
+    """Write what needs all files, and count."""
     if wanted.boris:
         films: dict[str, list[Episode]] = {source.name: [] for source in sources}
         for one in read_csv(out / "episodes.csv", EPISODES, "episodes"):
             onset, apex, offset, peak = (float(one[name]) for name in ("onset", "apex", "offset", "peak"))
             films[one["file"]].append(Episode(int(one["face"]), one["expression"], onset, apex, offset, peak))
-        write_boris(out / "boris" / "tfen.boris", analyzer.expressions, films)
+        write_boris(out / "boris" / "tfen.boris", expressions, films)
     with (out / "summary.csv").open(encoding="utf-8") as people, (out / "episodes.csv").open(encoding="utf-8") as found:
         return {
             "files": len(state["files"]) - bad,

@@ -47,12 +47,18 @@ def write_config(folder: Path, loaded: "Loaded", form: str = "torch") -> None:
 
 
 def save_weights(path: Path, weights: Weights) -> None:
+    """Write weights so that the file is whole or not there."""
     with whole_file(path) as part:
-        try:
-            save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part)
-        except SafetensorError as error:  # it hides the system's error number in its text
-            number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
-            raise OSError(number, str(error)) from None
+        save_tensors(part, {name: value.detach().cpu().contiguous() for name, value in weights.items()})
+
+
+def save_tensors(path: Path, tensors: Weights, header: dict[str, str] | None = None) -> None:
+    """Write tensors with a header of texts; a system's error stays one, such as a full disk."""
+    try:
+        save_file(tensors, path, header)
+    except SafetensorError as error:  # it hides the system's error number in its text
+        number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
+        raise OSError(number, str(error)) from None
 
 
 class Loaded:

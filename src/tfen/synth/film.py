@@ -85,8 +85,8 @@ LAB = Variation(
     compression=(80, 97),
 )
 """A laboratory: frontal faces, even light, one good camera."""
-WIDER = Variation(strength=(0.5, 1.05), rest=0.2, key_strength=(0.25, 1.05), ambient=(0.18, 1.0))
-"""As wild, with fainter expressions, flatter light, and people whose faces at rest are far from the prototype."""
+WIDER = Variation(rest=0.2, key_strength=(0.25, 1.05), ambient=(0.18, 1.0))
+"""As wild, with flatter light, and people whose faces at rest are far from the prototype."""
 VARIATIONS = {"lab": LAB, "wild": WILD, "wider": WIDER}
 
 

@@ -14,6 +14,8 @@ from functools import cache
 
 import numpy as np
 
+BROWS_UP = "brows-up"
+"""How high the brows lie, a change of shape of our own: Anny's reach a third of the range of real faces."""
 LOCAL_CHANGES = (
     "l-cheek-trans-up",
     "l-cheek-volume-incr",
@@ -254,11 +256,13 @@ class Head:
 
         Args:
             phenotype: Anny's phenotypes in [0, 1] (gender, age, weight, african, ...); 0.5 where left out.
-            changes: local changes in [-1, 1] by name; those of the left side ("l-...") hold for both sides.
+            changes: local changes in [-1, 1] by name; those of the left side ("l-...") hold for both sides. BROWS_UP
+                is no change of Anny's: 1 puts the brows of the face at rest where a full raising would.
         """
         import torch
 
         both = dict(changes)
+        brows = both.pop(BROWS_UP, 0.0)
         both.update({"r-" + name[2:]: value for name, value in changes.items() if name.startswith("l-")})
         anny, count = self._anny, len(self._anny.facial_action_labels) + 1
         traits = {name: phenotype.get(name, 0.5) for name in anny.phenotype_labels}
@@ -270,7 +274,9 @@ class Head:
                 local_changes_kwargs={name: torch.full((count,), float(value)) for name, value in both.items()},
                 facial_actions={name: one_by_one[:, i] for i, name in enumerate(anny.facial_action_labels)},
             )["vertices"].numpy()
-        return Shape(vertices[0].copy(), vertices[1:] - vertices[0])
+        deltas = vertices[1:] - vertices[0]
+        raising = [self.actions.index(name) for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
+        return Shape(vertices[0] + brows * deltas[raising].sum(0), deltas)
 
     def _materials(self, middle: Array) -> Array:
         out = np.full(len(self.faces), BODY, np.int32)

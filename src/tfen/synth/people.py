@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfen.synth.expressions import PROTOTYPES
-from tfen.synth.head import LOCAL_CHANGES
+from tfen.synth.head import BROWS_UP, LOCAL_CHANGES
 from tfen.synth.skin import SkinTraits
 
 Array = np.ndarray
@@ -153,6 +153,12 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
         if ancestry != "european"
         else {"brown": 3, "dark": 1, "blue": 3, "green": 1.2, "grey": 1.2},
     )
+    style = np.clip(rng.normal(1, 0.15, 52), 0.55, 1.45)
+    habits = {name: float(rng.random()) for name in PROTOTYPES}
+    changes[BROWS_UP] = rng.uniform(-0.3, 1.5)
+    middle = rng.uniform(-0.4, 1.6)
+    changes["mouth-trans-up"] = middle + rng.normal(0, 0.3)
+    changes["nose-trans-up"] = 1.5 * middle + rng.normal(0, 0.3)
     return Subject(
         name=f"s{index:04d}",
         sex="male" if male else "female",
@@ -181,6 +187,6 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
         ),
         glasses_colour=_rgb(rng.uniform(0.005, 0.05, 3) if rng.random() < 0.75 else rng.uniform(0.05, 0.4, 3)),
         teeth=float(rng.uniform(0.75, 1.1)),
-        style=tuple(float(value) for value in np.clip(rng.normal(1, 0.15, 52), 0.55, 1.45)),
-        habits={name: float(rng.random()) for name in PROTOTYPES},
+        style=tuple(float(value) for value in style),
+        habits=habits,
     )

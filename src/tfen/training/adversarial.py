@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from torch import nn
 
 from tfen.config import EC_STFL, Settings, TrainSettings
 from tfen.data.clips import Batch, Clips
-from tfen.errors import TfenError
+from tfen.errors import InputError, TfenError
 from tfen.models.clip_classifier import ClipClassifier
 from tfen.models.tfen import TFEN
 from tfen.progress import meter
+from tfen.training import processes
+from tfen.training.checkpoints import Keeper, Part
 from tfen.training.losses import confusion_loss, ec_stfl_loss, expression_loss, identification_loss, network_loss
+from tfen.training.processes import averaged, gathered, seed_step
 
 
 class Game:
@@ -37,11 +41,11 @@ class Game:
         self.accelerator = accelerator or Accelerator(cpu=True)
         ours = [network.expression_extractor, network.decoupler, network.temporal]
 
-        self.network_optimiser = make_optimiser(ours, settings.lr, settings)
+        self.network_optimiser = self.accelerator.prepare_optimizer(make_optimiser(ours, settings.lr, settings))
         self.adversary_optimiser: torch.optim.Optimizer | None = None
         if network.adversary is not None:
-            self.adversary_optimiser = make_optimiser(
-                [network.adversary], settings.adversary_lr or settings.lr, settings
+            self.adversary_optimiser = self.accelerator.prepare_optimizer(
+                make_optimiser([network.adversary], settings.adversary_lr or settings.lr, settings)
             )
 
     def adversary_step(self, batch: Batch) -> dict[str, float]:
@@ -55,10 +59,11 @@ class Game:
         with self.accelerator.autocast():
             with torch.no_grad():
                 typical = network.clip_features(clips)
-            scores = network.face_scores(typical)
+            scores, faces = gathered(network.face_scores(typical)), gathered(faces)
             loss = identification_loss(scores, faces, self.settings.norm)
         self.adversary_optimiser.zero_grad()
         self.accelerator.backward(loss)
+        averaged([adversary])
         self.adversary_optimiser.step()
         right = (scores.argmax(1) == faces).float().mean()
         return {"face_loss": loss.item(), "face_accuracy": right.item()}
@@ -70,25 +75,26 @@ class Game:
         clips, labels = batch.clips.to(self.accelerator.device), batch.expressions.to(self.accelerator.device)
         with self.accelerator.autocast():
             typical = network.clip_features(clips)
-            figures = {}
+            labels, figures = gathered(labels), {}
             if self.gathers:
                 assert isinstance(network.temporal, ClipClassifier)
-                features = network.temporal.embed(typical)
+                features = gathered(network.temporal.embed(typical))
                 scores = network.temporal.classify(features)
                 gathering = ec_stfl_loss(features, labels)
                 expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
                 loss = expression + settings.ec_stfl_weight * gathering
                 figures["ec_stfl_loss"] = gathering.item()
             else:
-                scores = network.temporal(typical)
+                scores = gathered(network.temporal(typical))
                 loss = expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
             if adversary is not None:
                 adversary.eval().requires_grad_(False)
-                confusion = confusion_loss(network.face_scores(typical), settings.norm)
+                confusion = confusion_loss(gathered(network.face_scores(typical)), settings.norm)
                 loss = network_loss(expression, confusion, settings.alpha)
                 figures["confusion_loss"] = confusion.item()
         self.network_optimiser.zero_grad()
         self.accelerator.backward(loss)
+        averaged([network.expression_extractor, network.decoupler, network.temporal])
         self.network_optimiser.step()
         if adversary is not None:
             adversary.requires_grad_(True)
@@ -146,7 +152,8 @@ class Course:
 
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int | None = None
-    best_weights: dict[str, torch.Tensor] | None = None
+    best: float = -1.0
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def train(
@@ -157,65 +164,116 @@ def train(
     seed: int,
     measure: Callable[[TFEN], float] | None = None,
     watch: Callable[[dict[str, Any]], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> Course:
     """Train a network by Algorithm 1; a network without A is trained on L_exp alone.
 
     Args:
         measure: the accuracy that chooses the best epoch, taken every `evaluate_every` epochs; None: none is chosen.
-        watch: called with every epoch's figures.
+        watch: called with every epoch's figures, those from before an interruption first.
+        keeper: keeps checkpoints; a training that was interrupted goes on from the last.
     """
-    plan = settings.train
-    torch.manual_seed(seed)
+    plan, keeper = settings.train, keeper or Keeper()
     network.to(accelerator.device)
-    if accelerator.device.type == "cpu":
-        network.channels_last()
+    prepare_network(network, plan, accelerator)
     weights = balanced_weights(clips.counts()).to(accelerator.device) if plan.class_weights == "balanced" else None
     game = Game(network, plan, accelerator, settings.model.variant.endswith(EC_STFL), weights)
-    course, iteration, best = Course(), 0, -1.0
-    with meter(f"training {settings.model.variant}", plan.epochs * len(clips), "clips") as progress:
-        for epoch in range(1, plan.epochs + 1):
-            sums = _Means()
-            batches: Iterator[Batch] = clips.training(epoch, plan.batch_size, seed)
-            for k, batch in enumerate(batches):
+    course, sums = Course(), _Means()
+    parts: dict[str, Part] = {"network": network, "optimiser": game.network_optimiser, "best": course.best_weights}
+    if game.adversary_optimiser is not None:
+        parts["adversary"] = game.adversary_optimiser
+    first, skip, iteration = 1, 0, 0
+    kept = keeper.restore("game", parts)
+    if kept is not None:
+        first, skip, iteration = kept["epoch"], kept["step"], kept["iteration"]
+        course.history, course.best_epoch, course.best = kept["history"], kept["best_epoch"], kept["best"]
+        sums = _Means(kept["sums"])
+        if watch is not None:
+            for figures in course.history:
+                watch(figures)
+
+    def standing(epoch: int, step: int) -> dict[str, Any]:
+        return {
+            "epoch": epoch,
+            "step": step,
+            "iteration": iteration,
+            "history": course.history,
+            "best_epoch": course.best_epoch,
+            "best": course.best,
+            "sums": sums.plain(),
+        }
+
+    total, done = plan.epochs * len(clips), (first - 1) * len(clips) + skip * plan.batch_size
+    with meter(f"training {settings.model.variant}", total, "clips", done) as progress:
+        for epoch in range(first, plan.epochs + 1):
+            batches: Iterator[Batch] = clips.training(epoch, plan.batch_size, seed, skip)
+            for k, batch in enumerate(batches, skip):
                 iteration += 1
+                seed_step(seed, 1, iteration)
                 game.set_share_done(epoch - 1 + k * plan.batch_size / len(clips))
                 if network.adversary is not None and is_adversary_turn(iteration, epoch, plan):
                     sums.add(game.adversary_step(batch))
                 else:
                     sums.add(game.network_step(batch))
-                progress.advance(len(batch.expressions))
+                progress.advance(len(batch.expressions) * processes.count())
                 if not sums.finite():
                     raise TfenError(
                         f"training diverged: the loss in epoch {epoch} is no number any more; "
                         "a lower --train.lr, or --train.precision no, may help"
                     )
-            figures: dict[str, Any] = {
-                "epoch": epoch,
-                **sums.means(),
-                "lr": game.network_optimiser.param_groups[0]["lr"],
-            }
+                keeper.step_done("game", parts, partial(standing, epoch, k + 1))
+            figures = {"epoch": epoch, **sums.means(), "lr": game.network_optimiser.param_groups[0]["lr"]}
             if measure is not None and (epoch % plan.evaluate_every == 0 or epoch == plan.epochs):
                 figures["validation_accuracy"] = measured = measure(network)
-                if measured >= best:
-                    best, course.best_epoch = measured, epoch
-                    course.best_weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+                if measured >= course.best:
+                    course.best, course.best_epoch = measured, epoch
+                    course.best_weights.update(
+                        {name: value.detach().clone() for name, value in network.state_dict().items()}
+                    )
             course.history.append(figures)
             if watch is not None:
                 watch(figures)
             progress.note(_note(figures))
+            sums, skip = _Means(), 0
+            keeper.step_done("game", parts, partial(standing, epoch + 1, 0))
+    keeper.save("game", parts, standing(plan.epochs + 1, 0))
     return course
+
+
+def prepare_network(network: nn.Module, plan: TrainSettings, accelerator: Accelerator) -> None:
+    """Lay a network's weights out for its device; change its BatchNorm and compile it if that is asked for.
+
+    Raises:
+        InputError: BatchNorm over several processors, which PyTorch has for GPUs alone.
+    """
+    if plan.sync_batchnorm:
+        if accelerator.device.type == "cpu":
+            raise InputError("train.sync-batchnorm needs GPUs, and this is a processor; leave it out")
+        for name, part in network.named_children():
+            setattr(network, name, nn.SyncBatchNorm.convert_sync_batchnorm(part))
+    wanted = plan.channels_last == "yes" or (plan.channels_last == "auto" and accelerator.device.type == "cpu")
+    if wanted and isinstance(network, TFEN):
+        network.channels_last()
+    elif wanted:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if plan.compile:
+        for part in network.children():
+            part.compile()
 
 
 class _Means:
     """Means of figures over the steps that had them."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, tuple[float, int]] = {}
+    def __init__(self, sums: dict[str, list[float]] | None = None) -> None:
+        self._sums = sums or {}
+
+    def plain(self) -> dict[str, list[float]]:
+        return self._sums
 
     def add(self, figures: dict[str, float]) -> None:
         for name, value in figures.items():
             total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = (total + value, count + 1)
+            self._sums[name] = [total + value, count + 1]
 
     def finite(self) -> bool:
         return all(math.isfinite(total) for total, _ in self._sums.values())

@@ -1,26 +1,32 @@
 """Cross-validation over subjects: every fold trained and tested, results written as they come; done folds stay."""
 
 import json
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from tfen import __version__
+from tfen import __version__, stopping
 from tfen.config import Settings, plain
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
 from tfen.data.prepared import PreparedSet, Sequence
-from tfen.errors import InputError
+from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import read_predictions, write_predictions
 from tfen.files import told, whole_folder, write_json, write_text
 from tfen.models.weights import load, save_network, save_weights
 from tfen.progress import say
-from tfen.training.fold import predict, train_network
+from tfen.spread import Cluster, spread
+from tfen.training import processes
+from tfen.training.checkpoints import MINUTES, Keeper
+from tfen.training.fold import make_accelerator, predict, train_network
 
 HOW_CHOSEN = {
     "last": "the last epoch",
@@ -29,38 +35,145 @@ HOW_CHOSEN = {
 }
 
 
-def cross_validate(
-    found: PreparedSet, out: Path, settings: Settings, init: str | None = None, tensorboard: bool = False
-) -> dict[str, Any]:
-    """Cross-validate a network on a set and return the summary that is written to `out`.
+@dataclass(frozen=True)
+class Run:
+    """A cross-validation that has been begun: what is done where. It can be sent to another process."""
 
-    A fold that is already finished is not run again, so the same command goes on where it was stopped.
+    found: PreparedSet
+    out: Path
+    settings: Settings
+    init: str | None = None
+    tensorboard: bool = False
+    minutes: float = MINUTES
+    """Between checkpoints."""
+
+    def folds(self) -> list[Fold]:
+        """Return all folds of the protocol."""
+        return make_folds(self.found, self.settings.folds, self.settings.train.seed)
+
+    def wanted(self) -> list[int]:
+        """Return the numbers of the folds that were asked for."""
+        only = self.settings.folds.only
+        return [fold.number for fold in self.folds() if not only or fold.number in only]
+
+    def missing(self) -> list[int]:
+        """Return the numbers of those that are still to be done."""
+        return [number for number in self.wanted() if not (self._folder(number) / "fold.json").exists()]
+
+    def do(self, number: int) -> str:
+        """Train and test one fold; return a line about it."""
+        fold = next(fold for fold in self.folds() if fold.number == number)
+        return _run_fold(_store(self), fold, self._folder(number), self)
+
+    def collect(self) -> dict[str, Any]:
+        """Merge the finished folds and return the summary, which process 0 writes."""
+        return collect(self.out, self.found, self.settings)
+
+    def checkpoints(self, number: int) -> Path:
+        """Return where the checkpoints of a fold are kept while it runs."""
+        return self._folder(number) / "checkpoint"
+
+    def _folder(self, number: int) -> Path:
+        return self.out / f"fold-{number:02d}"
+
+
+_stores: list[FrameStore] = []
+
+
+def _store(run: Run) -> FrameStore:
+    """Return where a run's frames come from; the last one used stays, so that no fold decodes its set again."""
+    size, data = run.settings.model.image_size, run.settings.data
+    if not _stores or (_stores[0].found, _stores[0].image_size, _stores[0].settings) != (run.found, size, data):
+        _stores[:] = [FrameStore(run.found, size, data)]
+    return _stores[0]
+
+
+def begin(
+    found: PreparedSet,
+    out: Path,
+    settings: Settings,
+    init: str | None = None,
+    tensorboard: bool = False,
+    minutes: float = MINUTES,
+) -> Run:
+    """Check what is asked for and write the run's settings, or check that they are those of the run that is there.
 
     Raises:
         InputError: too few subjects, or `out` holds a run with other settings.
     """
-    folds = make_folds(found, settings.folds, settings.train.seed)
+    make_accelerator(settings)  # finds the other processes, where there are any
+    run = Run(found, out, settings, init, tensorboard, minutes)
+    folds = run.folds()
     beyond = [number for number in settings.folds.only if not 0 <= number < len(folds)]
     if beyond:
         raise InputError(f"folds.only names fold {beyond[0]}, expected 0 to {len(folds) - 1}")
-    start = load(init) if init else None
-    description = {
+    if init:
+        load(init)
+    if processes.number() == 0:
+        _claim(out, _description(found, settings, init))
+    processes.wait()
+    missing = run.missing()
+    for number in run.wanted():
+        if number not in missing:
+            Keeper(run.checkpoints(number)).clear()  # left there if the fold's end was also that of its process
+            say(f"fold {number}: done before")
+    return run
+
+
+def finish(run: Run) -> dict[str, Any]:
+    """Do the folds that are still missing, one after the other, and return the summary."""
+    missing = run.missing()
+    if missing:
+        say(f"{run.out}: {len(missing)} folds of {run.settings.model.variant}")
+    processes.wait()  # nobody starts, and ends, a fold before all have looked
+    for number in missing:
+        say(run.do(number))
+        stopping.check()
+    return run.collect()
+
+
+def finish_spread(runs: list[Run], cluster: Cluster) -> list[dict[str, Any]]:
+    """Do the missing folds of several runs on a Ray cluster, each by a worker, and return the summaries.
+
+    A worker that is lost is replaced, and its fold goes on from its last checkpoint.
+    """
+    tasks = [partial(_told, run, number) for run in runs for number in run.missing()]
+    if tasks:
+        spread(tasks, cluster, "folds", "folds")
+    return [run.collect() for run in runs]
+
+
+def _told(run: Run, number: int) -> str:
+    return f"{run.out}, {run.do(number)}"
+
+
+def cross_validate(
+    found: PreparedSet,
+    out: Path,
+    settings: Settings,
+    init: str | None = None,
+    tensorboard: bool = False,
+    minutes: float = MINUTES,
+) -> dict[str, Any]:
+    """Cross-validate a network on a set, fold by fold, and return the summary that is written to `out`.
+
+    A fold that is already finished is not run again, and one that was interrupted goes on from its last checkpoint, so
+    the same command goes on where it was stopped.
+
+    Raises:
+        InputError: too few subjects, or `out` holds a run with other settings.
+    """
+    return finish(begin(found, out, settings, init, tensorboard, minutes))
+
+
+def _description(found: PreparedSet, settings: Settings, init: str | None) -> dict[str, Any]:
+    return {
         "tfen": __version__,
         "set": found.name,
         "set_folder": str(found.folder.resolve()),
         "init": init,
         "settings": plain(settings),
     }
-    _claim(out, description)
-    store = FrameStore(found, settings.model.image_size, settings.data)
-    chosen = [fold for fold in folds if not settings.folds.only or fold.number in settings.folds.only]
-    for fold in chosen:
-        folder = out / f"fold-{fold.number:02d}"
-        if (folder / "fold.json").exists():
-            say(f"fold {fold.number}: done before")
-            continue
-        _run_fold(store, fold, folder, settings, start, init, tensorboard)
-    return collect(out, found, settings)
 
 
 def _claim(out: Path, description: dict[str, Any]) -> None:
@@ -88,9 +201,8 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
     write_text(path, yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
 
 
-def _run_fold(
-    store: FrameStore, fold: Fold, folder: Path, settings: Settings, start: Any, init: str | None, tensorboard: bool
-) -> None:
+def _run_fold(store: FrameStore, fold: Fold, folder: Path, run: Run) -> str:
+    settings, start = run.settings, load(run.init) if run.init else None
     found = store.found
     training, validation, testing = list(fold.train), list(fold.validation), list(fold.test)
     own = {
@@ -102,11 +214,14 @@ def _run_fold(
         raise InputError(f"fold {fold.number}: no training sequence shows {missing[0]}; use fewer folds or exclude it")
     choosing = {"last": [], "validation": validation, "best-on-test": testing}[settings.folds.select]
     seed = settings.train.seed * 1000 + fold.number
-    folder.mkdir(parents=True, exist_ok=True)
+    writes = processes.number() == 0
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    keeper = Keeper(run.checkpoints(fold.number), run.minutes)
     with (
         told(folder),
-        (folder / "metrics.jsonl").open("w", encoding="utf-8") as log,
-        _board(folder, tensorboard) as board,
+        (folder / "metrics.jsonl" if writes else Path(os.devnull)).open("w", encoding="utf-8") as log,
+        _board(folder, run.tensorboard and writes) as board,
     ):
 
         def watch(figures: dict[str, Any]) -> None:
@@ -115,20 +230,27 @@ def _run_fold(
             board(figures)
 
         everybody = list(found.sequences) if settings.face.subjects == "all" else None
-        trained = train_network(store, training, choosing, settings, seed, start, watch, everybody)
+        trained = train_network(store, training, choosing, settings, seed, start, watch, everybody, keeper)
 
     def ask(sequences: list[Sequence]) -> list[Prediction]:
-        clips = Clips(store, sequences, settings.model.frames, settings.model.image_size)
+        clips = Clips(store, sequences, settings.model.frames, settings.model.image_size, part=processes.part())
         return predict(trained.network, clips, settings, fold.number)
 
     said = ask(testing)
-    write_predictions(folder / "predictions.csv", said, found.expressions)
     temperature = fit_temperature(ask(validation), found.expressions) if validation else None
+    right = sum(one.true == one.predicted for one in said)
+    faces = "" if trained.faces is None or trained.faces.accuracy is None else f", faces {trained.faces.accuracy:.3f}"
+    result = (
+        f"fold {fold.number}: {right} of {len(said)} right ({right / len(said):.3f}) at epoch {trained.epoch}{faces}"
+    )
+    if not writes:
+        processes.wait()
+        return result
+    write_predictions(folder / "predictions.csv", said, found.expressions)
     if trained.faces is not None:
         save_weights(folder / "faces.safetensors", trained.faces.network.state_dict())
     about = {"set": found.name, "fold": fold.number, "train_subjects": own["train_subjects"], "epoch": trained.epoch}
     save_network(folder, trained.network, settings, found.expressions, about)
-    right = sum(one.true == one.predicted for one in said)
     write_json(
         folder / "fold.json",
         {
@@ -143,8 +265,9 @@ def _run_fold(
             "face_history": [] if trained.faces is None else trained.faces.history,
         },
     )
-    faces = "" if trained.faces is None or trained.faces.accuracy is None else f", faces {trained.faces.accuracy:.3f}"
-    say(f"fold {fold.number}: {right} of {len(said)} right ({right / len(said):.3f}) at epoch {trained.epoch}{faces}")
+    keeper.clear()
+    processes.wait()
+    return result
 
 
 class _board:
@@ -180,7 +303,6 @@ def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]
     for folder in sorted(out.glob("fold-*")):
         if (folder / "fold.json").exists():
             said += read_predictions(folder / "predictions.csv", found.expressions)
-    write_predictions(out / "predictions.csv", said, found.expressions)
     figures = {
         **summary(said, found.expressions),
         "expressions": list(found.expressions),
@@ -194,7 +316,9 @@ def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]
     }
     if settings.folds.protocol == "dfew-12x10":
         figures.update(over_subsets(said, found.expressions, settings.folds.count))
-    write_json(out / "summary.json", figures)
+    if processes.number() == 0:
+        write_predictions(out / "predictions.csv", said, found.expressions)
+        write_json(out / "summary.json", figures)
     return figures
 
 
@@ -256,28 +380,52 @@ def evaluate(weights: str, found: PreparedSet, out: Path) -> dict[str, Any]:
     return figures
 
 
-def train_on_all(found: PreparedSet, out: Path, settings: Settings, init: str | None = None) -> str:
+def train_on_all(
+    found: PreparedSet, out: Path, settings: Settings, init: str | None = None, minutes: float = MINUTES
+) -> str:
     """Train one network on all subjects (less the validation split, where one chooses the epoch); write its weights.
+
+    An interrupted training goes on from its last checkpoint, which lies in `out` until it is done.
+
+    Args:
+        minutes: between checkpoints.
 
     Returns:
         one line that says what was trained and how good it is on the validation subjects.
     """
+    make_accelerator(settings)  # finds the other processes, where there are any
     if settings.folds.select == "best-on-test":
         raise InputError("`tfen train` has no test subjects: --folds.select is last or validation")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    kept = out / "checkpoint"
+    if kept.exists() and (out / "config.json").exists():
+        Keeper(kept).clear()
+        return f"{out}: trained before"
+    if out.exists() and (not out.is_dir() or [path for path in out.iterdir() if path != kept]):
         raise InputError(f"{out} exists and is not empty; choose a new folder")
     start = load(init) if init else None
+    if processes.number() == 0:
+        _claim(kept, _description(found, settings, init))
+    processes.wait()
     training, validation = list(found.sequences), []
     if settings.folds.select == "validation":
         rng = np.random.default_rng([settings.train.seed, 2])
         chosen = validation_split(found.subjects, settings.folds.validation_share, rng)
         training, validation = found.of_subjects(set(found.subjects) - chosen), found.of_subjects(chosen)
     store = FrameStore(found, settings.model.image_size, settings.data)
-    trained = train_network(store, training, validation, settings, settings.train.seed, start)
+    keeper = Keeper(kept, minutes)
+    try:
+        trained = train_network(store, training, validation, settings, settings.train.seed, start, keeper=keeper)
+    except stopping.Stopped:
+        raise
+    except TfenError:  # going on would lead there again
+        keeper.clear()
+        if processes.number() == 0:
+            out.rmdir()
+        raise
     measured = trained.course.history[trained.epoch - 1].get("validation_accuracy")
     temperature = None
     if validation:
-        clips = Clips(store, validation, settings.model.frames, settings.model.image_size)
+        clips = Clips(store, validation, settings.model.frames, settings.model.image_size, part=processes.part())
         temperature = fit_temperature(predict(trained.network, clips, settings), found.expressions)
     about = {
         "set": found.name,
@@ -288,7 +436,10 @@ def train_on_all(found: PreparedSet, out: Path, settings: Settings, init: str | 
         "validation_subjects": len({sequence.subject for sequence in validation}),
         "temperature": temperature,
     }
-    save_network(out, trained.network, settings, found.expressions, about)
+    if processes.number() == 0:
+        save_network(out, trained.network, settings, found.expressions, about)
+        keeper.clear()
+    processes.wait()
     checked = (
         "" if measured is None else f", {measured:.3f} right on {about['validation_subjects']} validation subjects"
     )

@@ -1,6 +1,8 @@
 """Face pretraining (Section 3.2, Fig. 3): SE-ResNet-18 learns who is who; its halves become F and A."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,10 @@ from tfen.data.transforms import augmented, centre_crop, to_network
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.weights import load_imagenet
 from tfen.progress import meter
-from tfen.training.adversarial import make_optimiser
+from tfen.training import processes
+from tfen.training.adversarial import make_optimiser, prepare_network
+from tfen.training.checkpoints import Keeper, Part
+from tfen.training.processes import averaged, gathered, gathered_rows, seed_step
 
 
 class FaceNetwork(nn.Module):
@@ -38,6 +43,27 @@ class FacePretraining:
     network: FaceNetwork
     accuracy: float | None
     history: list[dict[str, Any]]
+
+
+@dataclass
+class FaceCourse:
+    """How the pretraining has gone so far: sums over the epoch at hand, figures of those that are done, the best."""
+
+    loss: float = 0.0
+    right: int = 0
+    seen: int = 0
+    best: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, loss: float, right: int, seen: int) -> None:
+        self.loss, self.right, self.seen = self.loss + loss * seen, self.right + right, self.seen + seen
+
+    def means(self) -> dict[str, float]:
+        return {"loss": self.loss / max(self.seen, 1), "accuracy": self.right / max(self.seen, 1)}
+
+    def end_epoch(self, figures: dict[str, Any]) -> None:
+        self.history.append(figures)
+        self.loss, self.right, self.seen = 0.0, 0, 0
 
 
 def split_frames(sequences: list[Sequence], settings: Settings, seed: int) -> tuple[list, list]:
@@ -67,12 +93,14 @@ def pretrain_faces(
     accelerator: Accelerator,
     seed: int,
     start: LowerHalf | None = None,
+    keeper: Keeper | None = None,
 ) -> FacePretraining:
     """Train the face network on the frames of `sequences`; the held-out fifth only reports and picks the epoch.
 
     Args:
         labels: face label of each face, as `tfen.data.clips.face_labels` numbers them.
         start: F of a trained network to start from.
+        keeper: keeps checkpoints; a pretraining that was interrupted goes on from the last.
     """
     face = settings.face
     torch.manual_seed(seed)
@@ -83,66 +111,76 @@ def pretrain_faces(
         network.lower.load_state_dict(start.state_dict())
     train, held_out = split_frames(sequences, settings, seed)
     network = network.to(accelerator.device)
-    if accelerator.device.type == "cpu":
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = make_optimiser([network], face.lr, settings.train)
-    steps = max(1, -(-len(train) // face.batch_size))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, face.epochs * steps))
-    best: tuple[float, dict[str, torch.Tensor]] | None = None
-    history = []
+    prepare_network(network, settings.train, accelerator)
+    optimiser = accelerator.prepare_optimizer(make_optimiser([network], face.lr, settings.train))
+    size, part, parts = face.batch_size, processes.number(), processes.count()
+    steps = max(1, -(-len(train) // size))
+    course, best, first, skip = FaceCourse(), dict[str, torch.Tensor](), 0, 0
+    keeping: dict[str, Part] = {"network": network, "optimiser": optimiser, "best": best}
+    kept = keeper.restore("faces", keeping) if keeper is not None else None
+    if kept is not None:
+        first, skip, course = kept["epoch"], kept["step"], FaceCourse(**kept["course"])
 
-    def batch(group: list, rng: np.random.Generator | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(group: list, rngs: list[np.random.Generator] | None) -> tuple[torch.Tensor, torch.Tensor]:
         frames = np.stack([store.frames(sequence, np.array([k])) for sequence, k in group])
         clips = torch.from_numpy(frames)
-        size, normalise = settings.model.image_size, settings.data.normalise
-        if rng is None:
-            pixels = to_network(centre_crop(clips, size), normalise)
+        pixels_side, normalise = settings.model.image_size, settings.data.normalise
+        if rngs is None:
+            pixels = to_network(centre_crop(clips, pixels_side), normalise)
         else:
-            pixels = augmented(clips, size, rng, settings.data.augment, normalise)
+            pixels = augmented(clips, pixels_side, rngs, settings.data.augment, normalise)
         numbers = torch.tensor([labels[face_of(sequence, settings.data)] for sequence, _ in group])
         return pixels[:, 0].to(accelerator.device), numbers.to(accelerator.device)
 
-    with meter("face pretraining", face.epochs * len(train), "frames") as progress:
-        for epoch in range(face.epochs):
+    def standing(epoch: int, step: int) -> dict[str, Any]:
+        return {"epoch": epoch, "step": step, "course": asdict(course)}
+
+    done = first * len(train) + skip * size
+    with meter("face pretraining", face.epochs * len(train), "frames", done) as progress:
+        for epoch in range(first, face.epochs):
             network.train()
             order = np.random.default_rng([seed, epoch, 6]).permutation(len(train))
-            total, right, seen = 0.0, 0, 0
-            for k in range(0, len(order), face.batch_size):
-                group = [train[i] for i in order[k : k + face.batch_size]]
-                if len(group) < 2:
+            for step in range(skip, steps):
+                places = np.arange(step * size, min((step + 1) * size, len(order)))
+                if len(places) < 2 * parts:
                     continue
-                pixels, numbers = batch(group, np.random.default_rng([seed, epoch, 7, k]))
+                places = np.split(places[: len(places) // parts * parts], parts)[part]
+                seed_step(seed, 0, epoch * steps + step)
+                rngs = [np.random.default_rng([seed, epoch, 7, int(place)]) for place in places]
+                pixels, numbers = batch([train[order[place]] for place in places], rngs)
                 with accelerator.autocast():
-                    scores = network(pixels)
+                    scores, numbers = gathered(network(pixels)), gathered(numbers)
                     loss = functional.cross_entropy(scores.float(), numbers)
+                for group in optimiser.param_groups:
+                    group["lr"] = face.lr * (1 + math.cos(math.pi * (epoch * steps + step) / (face.epochs * steps))) / 2
                 optimiser.zero_grad()
                 accelerator.backward(loss)
+                averaged([network])
                 optimiser.step()
-                schedule.step()
-                total += loss.item() * len(group)
-                right += int((scores.argmax(1) == numbers).sum())
-                seen += len(group)
-                progress.advance(len(group))
-            figures: dict[str, Any] = {
-                "epoch": epoch + 1,
-                "loss": total / max(seen, 1),
-                "accuracy": right / max(seen, 1),
-            }
+                course.add(loss.item(), int((scores.argmax(1) == numbers).sum()), len(numbers))
+                progress.advance(len(numbers))
+                if keeper is not None:
+                    keeper.step_done("faces", keeping, partial(standing, epoch, step + 1))
+            figures = {"epoch": epoch + 1, **course.means()}
             if held_out:
                 network.eval()
-                hits = 0
+                own = held_out[part::parts]
+                hits = []
                 with torch.no_grad(), accelerator.autocast():
-                    for k in range(0, len(held_out), 256):
-                        pixels, numbers = batch(held_out[k : k + 256], None)
-                        hits += int((network(pixels).argmax(1) == numbers).sum())
-                figures["held_out_accuracy"] = hits / len(held_out)
-                if best is None or figures["held_out_accuracy"] >= best[0]:
-                    best = (
-                        figures["held_out_accuracy"],
-                        {name: value.clone() for name, value in network.state_dict().items()},
-                    )
-            history.append(figures)
+                    for k in range(0, len(own), 256):
+                        pixels, numbers = batch(own[k : k + 256], None)
+                        hits += (network(pixels).argmax(1) == numbers).tolist()
+                figures["held_out_accuracy"] = share = sum(gathered_rows(hits)) / len(held_out)
+                if share >= course.best:
+                    course.best = share
+                    best.update({name: value.clone() for name, value in network.state_dict().items()})
+            course.end_epoch(figures)
+            skip = 0
             progress.note(" ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch"))
-    if best is not None:
-        network.load_state_dict(best[1])
-    return FacePretraining(network, None if best is None else best[0], history)
+            if keeper is not None:
+                keeper.step_done("faces", keeping, partial(standing, epoch + 1, 0))
+    if keeper is not None:
+        keeper.save("faces", keeping, standing(face.epochs, 0))
+    if best:
+        network.load_state_dict(best)
+    return FacePretraining(network, course.best if best else None, course.history)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from tfen import stopping
 from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.prepared import Sequence
@@ -16,8 +17,11 @@ from tfen.models.seresnet import LowerHalf
 from tfen.models.tfen import TFEN
 from tfen.models.weights import Loaded, build, load_fitting, load_imagenet, load_kinetics
 from tfen.progress import say
+from tfen.training import processes
 from tfen.training.adversarial import Course, train
+from tfen.training.checkpoints import Keeper
 from tfen.training.faces import FacePretraining, pretrain_faces
+from tfen.training.processes import gathered_rows
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def train_network(
     start: Loaded | None = None,
     watch: Callable[[dict[str, Any]], None] | None = None,
     face_sequences: list[Sequence] | None = None,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train a network on `training`; `choosing` (may be empty) picks the epoch and nothing else.
 
@@ -51,6 +56,7 @@ def train_network(
         start: a trained network to start from; what does not fit starts afresh and is named.
         watch: called with every epoch's figures.
         face_sequences: sequences for the face pretraining if they are not those of `training`.
+        keeper: keeps checkpoints, and knows where to go on.
     """
     accelerator = make_accelerator(settings)
     data, model = settings.data, settings.model
@@ -69,12 +75,12 @@ def train_network(
     faces = None
     if network.face_extractor is not None and settings.face.epochs > 0:
         first = start.network.face_extractor if start is not None else None
-        faces = pretrain_faces(store, for_faces, labels, settings, accelerator, seed, first)
+        faces = pretrain_faces(store, for_faces, labels, settings, accelerator, seed, first, keeper)
         network.face_extractor.load_state_dict(faces.network.lower.state_dict())
         if network.adversary is not None:
             network.adversary.load_state_dict(faces.network.upper.state_dict())
-    clips = Clips(store, training, model.frames, model.image_size, labels)
-    measured = Clips(store, choosing, model.frames, model.image_size)
+    clips = Clips(store, training, model.frames, model.image_size, labels, processes.part())
+    measured = Clips(store, choosing, model.frames, model.image_size, part=processes.part())
     course = train(
         network,
         clips,
@@ -83,9 +89,10 @@ def train_network(
         seed,
         (lambda current: accuracy(current, measured, settings)) if choosing else None,
         watch,
+        keeper,
     )
     epoch = settings.train.epochs
-    if course.best_weights is not None and course.best_epoch is not None:
+    if course.best_epoch is not None:
         network.load_state_dict(course.best_weights)
         epoch = course.best_epoch
     return Trained(network.eval(), faces, course, epoch)
@@ -120,13 +127,15 @@ def predict(
     out = []
     with torch.no_grad():
         for batch in clips.testing(settings.train.batch_size):
+            if clips.part[1] == 1:
+                stopping.check()
             scores = network(batch.clips.to(device)).float()
             probabilities = (scores if among is None else scores[:, among]).softmax(1).cpu()
             for sequence, row in zip(batch.sequences, probabilities):
                 said = clips.expressions[int(row.argmax())]
                 values = tuple(round(float(value), 6) for value in row)
                 out.append(Prediction(fold, sequence.name, sequence.subject, sequence.expression, said, values))
-    return out
+    return gathered_rows(out) if clips.part[1] > 1 else out
 
 
 def accuracy(network: TFEN, clips: Clips, settings: Settings) -> float:

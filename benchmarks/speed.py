@@ -1,0 +1,133 @@
+"""How fast training is: clips a second, the loader's share, the share of the machine's matrix-multiply peak, options.
+
+usage: python benchmarks/speed.py [WIDTHxSIZExBATCH ...]     (16x64x16 32x112x8 64x224x4 if not given)
+
+The options (channels last, bf16, torch.compile) are timed by turns with the plain network, at the first size.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch.utils.flop_counter import FlopCounterMode
+from training import make_frames
+
+from tfen.config import Settings, make_settings
+from tfen.data.clips import Batch, Clips, FrameStore, face_labels
+from tfen.data.prepared import PreparedSet, open_set
+from tfen.models.weights import build
+from tfen.training.adversarial import Game, is_adversary_turn, prepare_network
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def peak() -> float:
+    """Return the machine's rate for products of large matrices, operations a second."""
+    side = 2048
+    a, b = torch.randn(side, side), torch.randn(side, side)
+    return 2 * side**3 / min(seconds(lambda: a @ b) for _ in range(8))
+
+
+def make_game(settings: Settings, faces: int, precision: str = "no") -> Game:
+    AcceleratorState._reset_state(True)
+    accelerator = Accelerator(cpu=True, mixed_precision=precision)
+    network = build(settings, 2, faces)
+    prepare_network(network, settings.train, accelerator)
+    return Game(network, settings.train, accelerator)
+
+
+def make_clips(found: PreparedSet, settings: Settings) -> Clips:
+    store = FrameStore(found, settings.model.image_size, settings.data)
+    labels = face_labels(list(found.sequences), settings.data)
+    return Clips(store, list(found.sequences), settings.model.frames, settings.model.image_size, labels)
+
+
+def epoch(game: Game, clips: Clips, batch: int, steps: int) -> tuple[float, float, int]:
+    """Return seconds in all, seconds of waiting for the loader, and clips."""
+    waiting, count, ready = 0.0, 0, clips.training(1, batch, 0)
+    start = time.perf_counter()
+    for step in range(1, steps + 1):
+        before = time.perf_counter()
+        one = next(ready, None)
+        waiting += time.perf_counter() - before
+        if one is None:
+            break
+        if is_adversary_turn(step, 1, game.settings):
+            game.adversary_step(one)
+        else:
+            game.network_step(one)
+        count += len(one.expressions)
+    return time.perf_counter() - start, waiting, count
+
+
+def operations(game: Game, one: Batch) -> float:
+    """Return the operations of an average step for one clip, both players' steps at their turns."""
+    with FlopCounterMode(display=False) as network:
+        game.network_step(one)
+    with FlopCounterMode(display=False) as adversary:
+        game.adversary_step(one)
+    turns = 1 / game.settings.adversary_interval
+    return (network.get_total_flops() * (1 - turns) + adversary.get_total_flops() * turns) / len(one.expressions)
+
+
+def options(found: PreparedSet, settings: Settings, batch: int) -> None:
+    one = next(iter(make_clips(found, settings).testing(batch)))
+    plain = make_settings(changes={"model": vars(settings.model), "train": {"channels_last": "no"}})
+    plain.data = settings.data
+    last = make_settings(changes={"model": vars(settings.model), "train": {"channels_last": "yes"}})
+    compiled = make_settings(
+        changes={"model": vars(settings.model), "train": {"channels_last": "yes", "compile": True}}
+    )
+    for name, other, precision, base in (
+        ("channels last against plain", last, "no", plain),
+        ("bf16 against single precision, both channels last", last, "bf16", last),
+        ("torch.compile against none, both channels last", compiled, "no", last),
+    ):
+        games = (make_game(base, 12), make_game(other, 12, precision))
+        times = [[seconds(partial(game.network_step, one)) for game in games] for _ in range(11)]
+        ratios = [first / second for first, second in times[2:]]
+        print(f"{name}: {statistics.median(ratios):.2f} times as fast")
+
+
+def main() -> None:
+    sizes = [tuple(int(x) for x in text.split("x")) for text in sys.argv[1:]] or [
+        (16, 64, 16),
+        (32, 112, 8),
+        (64, 224, 4),
+    ]
+    best = peak()
+    print(f"{torch.get_num_threads()} threads")
+    for width, size, batch in sizes:
+        settings = make_settings("synth", {"model": {"width": width, "image_size": size}})
+        with tempfile.TemporaryDirectory() as folder:
+            make_frames(Path(folder), round(size * 244 / 224))
+            found = open_set(Path(folder))
+            clips = make_clips(found, settings)
+            game = make_game(settings, 12)
+            steps = max(6, round(1.5e6 * batch / (size**2 * width)))
+            epoch(game, clips, batch, 10**6 if size < 100 else steps)  # decodes the frames
+            runs = [epoch(game, clips, batch, steps) for _ in range(3)]
+            took, waited, count = (sum(values) for values in zip(*runs))
+            flops = operations(game, next(iter(clips.testing(batch))))
+            print(
+                f"width {width}, {size} pixels, batches of {batch}: {count / took:.2f} clips/s, "
+                f"{100 * waited / took:.1f} % of the time waiting for the loader, "
+                f"{flops * count / took / best:.2f} of the rate of large matrix products ({flops / 1e9:.1f} GFLOP a clip)"
+            )
+            if (width, size, batch) == sizes[0]:
+                options(found, settings, batch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Independent pieces of work spread over a Ray cluster, their results in order.
+
+The folders that the work reads and writes must be the same on all machines of the cluster, as must the versions.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfen import stopping
+from tfen.errors import InputError, TfenError
+from tfen.progress import meter, say
+
+RETRIES = 10
+"""How often a piece of work whose worker is lost is given to another one."""
+
+
+@dataclass
+class Cluster:
+    """Where pieces of work run."""
+
+    ray: str | None = None
+    "Spread the work over a Ray cluster: its address (host:port, or auto), or local for the cores of this machine."
+    ray_cpus: float = 1.0
+    "Processor cores for each piece of work."
+    ray_gpus: float = 0.0
+    "GPUs for each piece of work; a part of one may be given."
+
+
+def spread(tasks: Sequence[Callable[[], Any]], cluster: Cluster, what: str, unit: str) -> list[Any]:
+    """Do all tasks, each in a worker of its own, and return their results in the order of the tasks.
+
+    A task whose worker is lost is done again by another one. The first error ends everything.
+
+    Args:
+        tasks: functions without arguments that can be sent to another process.
+        what: names the work in the progress display.
+
+    Raises:
+        InputError: Ray is not installed or there is no cluster at the address.
+        TfenError: a task failed, or kept losing its worker.
+    """
+    try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        import ray
+    except ImportError:
+        raise InputError("--ray needs the package ray: pip install 'tfen[ray]'") from None
+    local = cluster.ray == "local"
+    if not local and cluster.ray != "auto":
+        _reach(str(cluster.ray))  # Ray itself tries for minutes
+    alone: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "include_dashboard": False} if local else {}
+    try:
+        ray.init(None if local else cluster.ray, log_to_driver=False, configure_logging=False, **alone)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(f"there is no Ray cluster at {cluster.ray}: {str(error).splitlines()[0]}") from None
+    try:
+        return _results(ray, tasks, cluster, what, unit)
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise InputError if nobody listens at host:port."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise InputError(f"there is no Ray cluster at {address} ({error}); expected host:port, auto or local") from None
+
+
+def _results(ray: Any, tasks: Sequence[Callable[[], Any]], cluster: Cluster, what: str, unit: str) -> list[Any]:
+    for kind, wanted in (("CPU", cluster.ray_cpus), ("GPU", cluster.ray_gpus)):
+        most = max(node["Resources"].get(kind, 0) for node in ray.nodes() if node["Alive"])
+        if wanted > most:
+            raise InputError(
+                f"--ray-{kind.lower()}s is {wanted:g}, but no machine of the cluster has more than {most:g}"
+            )
+    remote = ray.remote(_do).options(
+        num_cpus=cluster.ray_cpus, num_gpus=cluster.ray_gpus, max_retries=RETRIES, retry_exceptions=False
+    )
+    waiting = [remote.remote(task, max(1, int(cluster.ray_cpus))) for task in tasks]
+    places = {reference: number for number, reference in enumerate(waiting)}
+    out: list[Any] = [None] * len(tasks)
+    with meter(what, len(tasks), unit) as progress:
+        while waiting:
+            stopping.check()
+            ready, waiting = ray.wait(waiting, timeout=1.0)
+            for reference in ready:
+                try:
+                    out[places[reference]] = result = ray.get(reference)
+                except ray.exceptions.RayTaskError as error:
+                    if isinstance(error.cause, TfenError):
+                        raise error.cause from None
+                    raise
+                except ray.exceptions.RayError as error:
+                    raise TfenError(f"{what}: a worker was lost too often: {str(error).splitlines()[0]}") from None
+                if isinstance(result, str):
+                    say(result)
+                progress.advance()
+    return out
+
+
+def _do(task: Callable[[], Any], threads: int) -> Any:
+    """Do a task in a worker, with as many threads as it was given cores."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(threads)
+    return task()
