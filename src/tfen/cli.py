@@ -22,6 +22,7 @@ from tfen.config import (
     make_settings,
     plain,
     settings_from,
+    settings_in,
 )
 from tfen.errors import InputError, TfenError
 from tfen.labels import EXPRESSIONS
@@ -911,19 +912,16 @@ class _PresetSource:
 
 
 def _read_settings(path: Path) -> dict[str, dict[str, Any]]:
-    import yaml
+    from tfen.files import read_yaml
 
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; --settings wants a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML file: {str(error).splitlines()[0]}") from None
-    if isinstance(found, dict) and "settings" in found:
+    if not path.exists():
+        raise InputError(f"{path} does not exist; --settings wants a YAML file")
+    found = read_yaml(path, "a file with settings")
+    if "settings" in found:
         found = found["settings"]
     if not isinstance(found, dict) or not all(isinstance(part, dict) for part in found.values()):
         raise InputError(f"{path} holds no settings: expected the parts model, data, face, train, folds")
-    settings_from(found)
+    settings_in(found, path)
     return found
 
 

@@ -1,7 +1,9 @@
 """All settings in one place: the paper's values are the defaults, presets say where they differ and why."""
 
+import math
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tfen.errors import InputError
 
@@ -303,8 +305,22 @@ def make_settings(preset: str | None = None, changes: dict[str, dict[str, Any]] 
     return settings_from(values)
 
 
-def settings_from(values: dict[str, dict[str, Any]]) -> Settings:
-    """Build settings from plain values, as `plain` writes them."""
+def settings_in(values: Any, where: object) -> Settings:
+    """Build settings from plain values that were read from `where`, which errors then name."""
+    try:
+        return settings_from(values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def settings_from(values: Any) -> Settings:
+    """Build settings from plain values, as `plain` writes them.
+
+    Raises:
+        InputError: an unknown part or setting, or a value of the wrong kind or out of range.
+    """
+    if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
+        raise InputError("settings are missing: expected the parts model, data, face, train, folds")
     parts: dict[str, Any] = {}
     for item in fields(Settings):
         kind = item.default_factory
@@ -315,13 +331,33 @@ def settings_from(values: dict[str, dict[str, Any]]) -> Settings:
         for name, value in given.items():
             if name not in hints:
                 raise InputError(f"settings have no {item.name}.{name}; there are {', '.join(hints)}")
-            choices = get_args(hints[name]) if "Literal" in str(hints[name]) else ()
-            if choices and value not in choices and all(isinstance(choice, str) for choice in choices):
-                raise InputError(f"{item.name}.{name} is {value!r}, expected one of {', '.join(choices)}")
-            if isinstance(value, list):
-                given[name] = tuple(value)
+            given[name] = _as_kind(f"{item.name}.{name}", value, hints[name])
         parts[item.name] = kind(**given)
     return Settings(**parts)
+
+
+def _as_kind(name: str, value: Any, kind: Any) -> Any:
+    """Return a value if it is of a kind (a type, Literal, union or tuple), lists as tuples.
+
+    Raises:
+        InputError: it is not.
+    """
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise InputError(f"{name} is {value!r}, expected one of {', '.join(map(str, get_args(kind)))}")
+        return value
+    if get_origin(kind) is tuple and isinstance(value, (list, tuple)):
+        return tuple(_as_kind(name, one, get_args(kind)[0]) for one in value)
+    plain_kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    for one in plain_kinds:
+        if one is NoneType and value is None:
+            return value
+        if one is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            return value
+        if one in (int, str, bool) and type(value) is one:
+            return value
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "nothing"}
+    raise InputError(f"{name} is {value!r}, expected {' or '.join(words.get(one, 'a list') for one in plain_kinds)}")
 
 
 def plain(settings: Settings) -> dict[str, Any]:

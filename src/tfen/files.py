@@ -3,11 +3,14 @@
 import csv
 import errno
 import json
+import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tfen.errors import InputError, TfenError
 
@@ -75,8 +78,35 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: expected {what}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path} is not {what}: {error}") from None
+
+
+def read_values(path: Path, what: str, needed: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+    """Read a JSON file that holds named values, and check that those in `needed` are there and of their types."""
+    values = read_json(path, what)
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is not {what}: expected named values")
+    for name, kind in needed.items():
+        value = values.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise InputError(f"{path} is not {what}: {name} is {str(value)[:40]!r} or missing")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{path} is not {what}: {name} is {value}")
+    return values
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """Read a YAML file that holds named values; `what` names it in the error."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: expected {what}") from None
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        raise InputError(f"{path} is not {what}: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is not {what}: expected named values")
+    return values
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -99,5 +129,5 @@ def read_csv(path: Path, needed: Sequence[str], what: str) -> list[dict[str, str
             return list(reader)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: expected {what}") from None
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
+    except (ValueError, csv.Error, OSError) as error:
         raise InputError(f"{path} is not {what}: {error}") from None

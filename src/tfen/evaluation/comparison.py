@@ -12,9 +12,9 @@ from tfen.errors import InputError
 from tfen.evaluation.drawing import BLUE, GREY, ORANGE, inline, latex_table, render, save_figure
 from tfen.evaluation.metrics import Prediction, summary
 from tfen.evaluation.published import PUBLISHED, PublishedSet
-from tfen.evaluation.runs import read_predictions, run_settings
+from tfen.evaluation.runs import read_run
 from tfen.evaluation.statistics import corrected_t_test, mcnemar, subject_bootstrap
-from tfen.files import read_json, told, write_csv, write_json, write_text
+from tfen.files import told, write_csv, write_json, write_text
 from tfen.models.describe import describe
 
 
@@ -99,11 +99,8 @@ def sweep_folder(out: Path, setting: str, value: str) -> Path:
 
 
 def _read(run: Path) -> dict[str, Any]:
-    config = run_settings(run)
-    figures = read_json(run / "summary.json", "a run's summary")
-    folds = [read_json(path, "a fold's result") for path in sorted(run.glob("fold-*/fold.json"))]
-    said = read_predictions(run / "predictions.csv", tuple(figures["expressions"]))
-    return {"config": config, "summary": figures, "folds": folds, "said": said, "run": run}
+    read = read_run(run)
+    return {"config": read.config, "summary": read.figures, "folds": read.folds, "said": read.said, "run": run}
 
 
 def _row(

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 
-from tfen.config import Settings, settings_from
+from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet, Sequence, open_set
 from tfen.errors import InputError
-from tfen.evaluation.runs import read_predictions, run_settings
-from tfen.files import read_json
+from tfen.evaluation.runs import read_predictions, read_run
 from tfen.models.tfen import TFEN
 from tfen.models.weights import load
 
@@ -42,27 +41,33 @@ def open_folds(run: Path) -> tuple[PreparedSet, list[RunFold]]:
     Raises:
         InputError: the run or its set is not there any more.
     """
-    config = run_settings(run)
-    settings = settings_from(config["settings"])
-    found = open_set(Path(config["set_folder"]), settings.folds.exclude)
+    read = read_run(run)
+    settings = read.settings
+    found = open_set(Path(read.config["set_folder"]), settings.folds.exclude)
     store = FrameStore(found, settings.model.image_size, settings.data)
     by_name = {sequence.name: sequence for sequence in found.sequences}
+
+    def named(names: list[str], place: Path) -> list[Sequence]:
+        unknown = [name for name in names if name not in by_name]
+        if unknown:
+            raise InputError(f"{place} names the sequence {unknown[0]!r}, which {found.folder} does not have any more")
+        return [by_name[name] for name in names]
+
     folds = []
-    for path in sorted(run.glob("fold-*/fold.json")):
-        about = read_json(path, "a fold's result")
+    for about in read.folds:
+        folder = run / f"fold-{about['fold']:02d}"
+        tested = [one.sequence for one in read_predictions(folder / "predictions.csv", found.expressions)]
         folds.append(
             RunFold(
                 about["fold"],
-                load(path.parent).network,
+                load(folder).network,
                 store,
                 settings,
-                [by_name[name] for name in about["train_sequences"]],
-                [by_name[one.sequence] for one in read_predictions(path.parent / "predictions.csv", found.expressions)],
+                named(about["train_sequences"], folder / "fold.json"),
+                named(tested, folder / "predictions.csv"),
                 about["accuracy"],
             )
         )
-    if not folds:
-        raise InputError(f"{run} has no finished fold; run `tfen crossval` to its end first")
     return found, folds
 
 

@@ -17,9 +17,9 @@ from tfen.errors import InputError
 from tfen.evaluation.drawing import latex_table, save_figure
 from tfen.evaluation.features import RunFold, extract, feature_maps, open_folds
 from tfen.evaluation.metrics import confusions
-from tfen.evaluation.runs import read_predictions, run_settings
+from tfen.evaluation.runs import read_run, run_config
 from tfen.evaluation.tables import short, write_beside_published, write_confusion
-from tfen.files import read_json, told, write_csv, write_text
+from tfen.files import told, write_csv, write_text
 
 Array = np.ndarray
 ROWS = {"input": "input", "E": "expression features", "F": "facial features", "TFE": "typical expression"}
@@ -65,9 +65,9 @@ def write_figures(run: Path, out: Path, beside: Path | None = None, expression: 
     maps = _maps_figure(best, expression)
     if maps is not None:
         written.append(save_figure(maps, out / "figure-9-maps.png"))
-    figures = read_json(run / "summary.json", "a run's summary")
-    expressions = tuple(figures["expressions"])
-    counts = confusions(read_predictions(run / "predictions.csv", expressions), expressions)
+    read = read_run(run)
+    figures, expressions = read.figures, read.expressions
+    counts = confusions(read.said, expressions)
     written.append(write_confusion(out, counts, expressions))
     if write_beside_published(out, figures):
         written += [out / "comparison.csv", out / "comparison.tex"]
@@ -109,7 +109,7 @@ def class_distances(points: Array, labels: Array, classes: tuple[str, ...]) -> t
 def _panel(run: Path, fold: RunFold) -> Panel:
     features = extract(fold, fold.testing).clips["T"]
     labels = np.array([sequence.expression for sequence in fold.testing])
-    variant = str(run_settings(run)["settings"]["model"]["variant"])
+    variant = str(run_config(run)["settings"]["model"]["variant"])
     return Panel(variant, fold.number, fold.store.found.expressions, labels, tsne(features), features)
 
 

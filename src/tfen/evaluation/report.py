@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfen.config import settings_from
 from tfen.data.prepared import PreparedSet, open_set, read_image
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
@@ -19,10 +18,10 @@ from tfen.evaluation.calibration import reliability, tempered
 from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, render, save_figure
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.published import PUBLISHED
-from tfen.evaluation.runs import read_predictions, run_settings
+from tfen.evaluation.runs import read_run
 from tfen.evaluation.subgroups import Subgroup, subgroups
 from tfen.evaluation.tables import in_percent, short, write_beside_published, write_confusion
-from tfen.files import read_json, told, write_csv, write_text
+from tfen.files import told, write_csv, write_text
 from tfen.models.describe import describe
 
 
@@ -32,16 +31,13 @@ def write_report(run: Path, out: Path) -> Path:
     Raises:
         InputError: `run` holds no finished run.
     """
-    config = run_settings(run)
-    figures = read_json(run / "summary.json", "a run's summary")
-    expressions = tuple(figures["expressions"])
-    said = read_predictions(run / "predictions.csv", expressions)
+    read = read_run(run)
+    config, figures, expressions, said, folds = read.config, read.figures, read.expressions, read.said, read.folds
     counts = confusions(said, expressions)
     published = PUBLISHED.get(figures["set"])
     with told(out):
         out.mkdir(parents=True, exist_ok=True)
     pictures = {"confusion": write_confusion(out, counts, expressions)}
-    folds = [read_json(path, "a fold's result") for path in sorted(run.glob("fold-*/fold.json"))]
     histories = [_history(path) for path in sorted(run.glob("fold-*/metrics.jsonl"))]
     pictures["folds"] = save_figure(_fold_bars(folds, figures), out / "folds.png")
     pictures["curves"] = save_figure(_curves(histories), out / "curves.png")
@@ -53,7 +49,7 @@ def write_report(run: Path, out: Path) -> Path:
     if examples is not None:
         pictures["examples"] = examples
     rows = write_beside_published(out, figures)
-    network = describe(settings_from(config["settings"]), len(expressions), max(1, len(folds[0]["train_subjects"])))
+    network = describe(read.settings, len(expressions), max(1, len(folds[0]["train_subjects"])))
     html = render(
         "report.html.j2",
         figures=figures,
@@ -76,9 +72,13 @@ def write_report(run: Path, out: Path) -> Path:
 
 def _history(path: Path) -> list[dict[str, Any]]:
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except json.JSONDecodeError as error:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path} is not a training's log: {error}") from None
+    for number, line in enumerate(lines, 1):
+        if not isinstance(line, dict) or not all(isinstance(value, (int, float)) for value in line.values()):
+            raise InputError(f"{path} is not a training's log: line {number} holds no figures")
+    return lines
 
 
 def _fold_bars(folds: list[dict[str, Any]], figures: dict[str, Any]) -> Figure:

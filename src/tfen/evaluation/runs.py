@@ -1,14 +1,16 @@
 """What a run's folder holds: settings, summary, predictions, folds; read and written in one place."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-import yaml
+import numpy as np
 
+from tfen.config import Settings, settings_from, settings_in
 from tfen.errors import InputError
-from tfen.evaluation.metrics import Prediction
-from tfen.files import read_csv, read_json, write_csv
+from tfen.evaluation.metrics import Prediction, summary
+from tfen.files import read_csv, read_json, read_values, read_yaml, write_csv
 
 
 def write_predictions(path: Path, said: list[Prediction], expressions: tuple[str, ...]) -> None:
@@ -21,30 +23,107 @@ def write_predictions(path: Path, said: list[Prediction], expressions: tuple[str
 
 
 def read_predictions(path: Path, expressions: tuple[str, ...]) -> list[Prediction]:
-    """Read what `write_predictions` wrote."""
-    rows = read_csv(path, ("fold", "sequence", "subject", "true", "predicted", *expressions), "a table of predictions")
-    return [
-        Prediction(
-            int(row["fold"]),
-            row["sequence"],
-            row["subject"],
-            row["true"],
-            row["predicted"],
-            tuple(float(row[name]) for name in expressions),
-        )
-        for row in rows
-    ]
+    """Read what `write_predictions` wrote.
+
+    Raises:
+        InputError: a value is no number, or an expression is not one of `expressions`.
+    """
+    what = "a table of predictions"
+    rows = read_csv(path, ("fold", "sequence", "subject", "true", "predicted", *expressions), what)
+    out = []
+    for number, row in enumerate(rows, 2):
+        try:
+            fold, probabilities = int(row["fold"]), tuple(float(row[name]) for name in expressions)
+        except ValueError as error:
+            raise InputError(f"{path} row {number}: {error}") from None
+        for name in (row["true"], row["predicted"]):
+            if name not in expressions:
+                raise InputError(f"{path} row {number}: {name!r} is none of {', '.join(expressions)}")
+        if not all(0 <= value <= 1 for value in probabilities):
+            raise InputError(f"{path} row {number}: a probability is not between 0 and 1")
+        out.append(Prediction(fold, row["sequence"], row["subject"], row["true"], row["predicted"], probabilities))
+    if not out:
+        raise InputError(f"{path} is not {what}: it has no rows")
+    return out
 
 
-def run_settings(run: Path) -> dict[str, Any]:
-    """Return `config.yaml` of a run."""
+def run_config(run: Path) -> dict[str, Any]:
+    """Return `config.yaml` of a run, its settings checked.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
     path = run / "config.yaml"
-    if not (run / "summary.json").exists() or not path.exists():
+    config = read_yaml(path, "a run's configuration")
+    settings_in(config.get("settings"), path)
+    if not isinstance(config.get("set_folder"), str):
+        raise InputError(f"{path} is not a run's configuration: it has no set_folder")
+    return config
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run has left behind; `figures` as `summary.json` names them, those of the predictions taken from these."""
+
+    folder: Path
+    config: dict[str, Any]
+    settings: Settings
+    expressions: tuple[str, ...]
+    figures: dict[str, Any]
+    folds: list[dict[str, Any]]
+    said: list[Prediction]
+
+
+SUMMARY = {"set": str, "variant": str, "select": str, "protocol": str, "epoch_chosen_by": str, "expressions": list}
+FOLD: dict[str, type | tuple[type, ...]] = {
+    "fold": int,
+    "accuracy": (int, float),
+    "epoch": int,
+    "train_subjects": list,
+    "test_subjects": list,
+    "train_sequences": list,
+    "temperature": (int, float, NoneType),
+    "face_accuracy": (int, float, NoneType),
+}
+
+
+def read_run(run: Path) -> FinishedRun:
+    """Read a finished run.
+
+    Raises:
+        InputError: a part of it is missing or damaged.
+    """
+    if not (run / "summary.json").exists() or not (run / "config.yaml").exists():
         raise InputError(
             f"{run} holds no finished run: expected config.yaml and summary.json as `tfen crossval` writes them"
         )
-    read_json(run / "summary.json", "a run's summary")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    config = run_config(run)
+    kept = read_values(run / "summary.json", "a run's summary", SUMMARY)
+    expressions = tuple(str(name) for name in kept["expressions"])
+    said = read_predictions(run / "predictions.csv", expressions)
+    folds = [read_values(path, "a fold's result", FOLD) for path in sorted(run.glob("fold-*/fold.json"))]
+    if not folds:
+        raise InputError(f"{run} has no finished fold; run `tfen crossval` to its end first")
+    settings, counted = settings_from(config["settings"]), summary(said, expressions)
+    if settings.folds.protocol == "dfew-12x10":
+        counted.update(over_subsets(said, expressions, settings.folds.count))
+    figures = {**{name: kept[name] for name in SUMMARY}, **counted, "optimistic": kept.get("optimistic") is True}
+    return FinishedRun(run, config, settings, expressions, figures, folds, said)
+
+
+def over_subsets(said: list[Prediction], expressions: tuple[str, ...], count: int) -> dict[str, Any]:
+    """Return DFEW's figures as the paper gives them: accuracy and UAR of each subset, averaged over the subsets."""
+    by_subset: dict[int, list[Prediction]] = {}
+    for one in said:
+        by_subset.setdefault(one.fold // count, []).append(one)
+    each = [summary(own, expressions) for own in by_subset.values()]
+    accuracies = [one["accuracy"] for one in each]
+    return {
+        "subsets": len(each),
+        "subset_accuracy_mean": float(np.mean(accuracies)),
+        "subset_uar_mean": float(np.mean([one["uar"] for one in each])),
+        "subset_std": float(np.std(accuracies, ddof=1)) if len(each) > 1 else 0.0,
+    }
 
 
 def summaries(folder: Path) -> list[dict[str, Any]]:

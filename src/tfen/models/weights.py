@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tfen.config import Settings, plain, settings_from
+from tfen.config import Settings, plain, settings_in
 from tfen.errors import InputError, TfenError
 from tfen.files import read_json, whole_file, write_json
 from tfen.models.graphs import GraphNetwork
@@ -90,7 +90,7 @@ def load(source: str | Path) -> Loaded:
     folder = _weights_folder(source)
     config = read_json(folder / "config.json", "the configuration of weights")
     try:
-        settings = settings_from(config["settings"])
+        settings = settings_in(config["settings"], folder / "config.json")
         expressions = tuple(str(name) for name in config["expressions"])
         faces, form = int(config["faces"]), config.get("format", "torch")
     except (KeyError, TypeError) as error:

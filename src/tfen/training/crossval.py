@@ -12,15 +12,15 @@ import numpy as np
 import yaml
 
 from tfen import __version__, stopping
-from tfen.config import Settings, plain
+from tfen.config import Settings, plain, settings_in
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
 from tfen.data.prepared import PreparedSet, Sequence
 from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
-from tfen.evaluation.runs import read_predictions, write_predictions
-from tfen.files import told, whole_folder, write_json, write_text
+from tfen.evaluation.runs import over_subsets, read_predictions, write_predictions
+from tfen.files import read_yaml, told, whole_folder, write_json, write_text
 from tfen.models.weights import load, save_network, save_weights
 from tfen.progress import say
 from tfen.spread import Cluster, spread
@@ -180,10 +180,8 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
     """Write the run's settings, or check that they are those of the run that is there."""
     path = out / "config.yaml"
     if path.exists():
-        try:
-            before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise InputError(f"{path} is not a run's configuration: {error}") from None
+        before = read_yaml(path, "a run's configuration")
+        settings_in(before.get("settings"), path)
         for now in (description, before):
             now["settings"]["folds"]["only"] = []
         for part, items in description["settings"].items():
@@ -320,21 +318,6 @@ def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]
         write_predictions(out / "predictions.csv", said, found.expressions)
         write_json(out / "summary.json", figures)
     return figures
-
-
-def over_subsets(said: list[Prediction], expressions: tuple[str, ...], count: int) -> dict[str, Any]:
-    """Return DFEW's figures as the paper gives them: accuracy and UAR of each subset, averaged over the subsets."""
-    by_subset: dict[int, list[Prediction]] = {}
-    for one in said:
-        by_subset.setdefault(one.fold // count, []).append(one)
-    each = [summary(own, expressions) for own in by_subset.values()]
-    accuracies = [one["accuracy"] for one in each]
-    return {
-        "subsets": len(each),
-        "subset_accuracy_mean": float(np.mean(accuracies)),
-        "subset_uar_mean": float(np.mean([one["uar"] for one in each])),
-        "subset_std": float(np.std(accuracies, ddof=1)) if len(each) > 1 else 0.0,
-    }
 
 
 def evaluate(weights: str, found: PreparedSet, out: Path) -> dict[str, Any]:
