@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -111,6 +112,36 @@ def test_jobs_are_streamed_downloaded_and_deleted(server: Server, film: Path) ->
         assert server.ask("GET", f"/api/jobs/{path}")[0] == 404
     assert server.ask("DELETE", f"/api/jobs/{job['id']}")[0] == 204
     assert server.ask("GET", f"/api/jobs/{job['id']}")[0] == 404
+
+
+def test_uploads_are_deleted_as_soon_as_they_were_used(
+    film: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one = Server(weights, Limits(megabytes=4, seconds=20))
+
+    def there() -> set[str]:
+        """What lies in the server's folder, results apart."""
+        return {path.name for path in tmp_path.rglob("*") if path.is_file() and "out" not in path.parts}
+
+    try:
+        job = one.ask("POST", "/api/jobs?name=a.mp4", film.read_bytes())[1]
+        assert there()
+        assert one.finished(job["id"])["state"] == "done"
+        assert not there()
+        assert one.ask("POST", "/api/jobs?name=a.mp4", b"no film at all")[0] == 415
+        assert not there()
+        broken = film.read_bytes()[: film.stat().st_size // 2]
+        status, said, _ = one.ask("POST", "/api/jobs?name=b.mp4", broken)
+        if status == 202:
+            one.finished(said["id"])
+        assert not there()
+        assert list(tmp_path.rglob("results.csv"))
+        assert one.ask("DELETE", f"/api/jobs/{job['id']}")[0] == 204
+        assert not [path for path in tmp_path.rglob("*") if job["id"] in path.parts]
+    finally:
+        one.stop()
+    assert not list(tmp_path.iterdir())
 
 
 def test_concurrent_requests_do_not_mix(server: Server, actors: Path, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ PROTOTYPES: dict[str, list[Weights]] = {
             "jawOpen": 0.06,
         },
     ],
-    # the last two are smiles for company and the camera, which leave the eyes out (AU12 alone)
+    # the last three are smiles for company and the camera: faint, and the eyes take little part in them
     "happiness": [
         {
             **_both("mouthSmile", 1.0),
@@ -115,12 +115,13 @@ PROTOTYPES: dict[str, list[Weights]] = {
             "jawOpen": 0.2,
             **_both("mouthLowerDown", 0.4),
         },
-        {**_both("mouthSmile", 0.6), **_both("cheekSquint", 0.2), **_both("mouthPress", 0.15)},
+        {**_both("mouthSmile", 0.3), **_both("cheekSquint", 0.15)},
+        {**_both("mouthSmile", 0.5), **_both("cheekSquint", 0.2), **_both("mouthPress", 0.15)},
         {
-            **_both("mouthSmile", 0.65),
+            **_both("mouthSmile", 0.5),
             **_both("cheekSquint", 0.25),
-            **_both("mouthUpperUp", 0.45),
-            **_both("mouthLowerDown", 0.3),
+            **_both("mouthUpperUp", 0.35),
+            **_both("mouthLowerDown", 0.25),
         },
     ],
     "sadness": [
