@@ -15,12 +15,14 @@ test: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	$(BIN)/python -m pip check
 	$(BIN)/pytest -n 2 -m "not slow"
 
 test-all: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	$(BIN)/python -m pip check
 	$(BIN)/pytest -n 2
 
 demo: $(VENV)/.installed
@@ -35,6 +37,7 @@ docs: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/synth.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/preparing.py
 	$(BIN)/python benchmarks/analyzing.py

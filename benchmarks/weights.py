@@ -3,7 +3,7 @@
 usage: python benchmarks/weights.py WEIGHTS SET [SET ...]
 
 WEIGHTS is what `tfen.load` takes, such as "packaged". Prints, for each set, a row for each true expression: how many
-sequences of it are told as what, and the share that is right.
+sequences of it are told as what, and the share that is right; and how often bf16 says the same as single precision.
 """
 
 import sys
@@ -17,32 +17,36 @@ from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import open_set
 
 
-def confusion(weights: str, folder: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Return the weights' expressions, and for each true one how often each was said."""
+def confusion(weights: str, folder: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray], float]:
+    """Return the weights' expressions, for each true one how often each was said, and the share that bf16 says too."""
     loaded, found = load(weights), open_set(folder)
     settings = loaded.settings
     store = FrameStore(found, settings.model.image_size, settings.data)
     clips = Clips(store, list(found.sequences), settings.model.frames, settings.model.image_size)
     counts = {name: np.zeros(len(loaded.expressions), int) for name in found.expressions}
+    same = 0
     with torch.inference_mode():
         for batch in clips.testing(32):
             said = loaded.network(batch.clips).argmax(1).tolist()
+            with torch.autocast("cpu", torch.bfloat16):
+                again = loaded.network(batch.clips).argmax(1).tolist()
+            same += sum(one == other for one, other in zip(said, again))
             for sequence, number in zip(batch.sequences, said):
                 counts[sequence.expression][number] += 1
-    return loaded.expressions, counts
+    return loaded.expressions, counts, same / len(found.sequences)
 
 
 def main() -> None:
     weights, *folders = sys.argv[1:]
     for folder in folders:
-        names, counts = confusion(weights, Path(folder))
+        names, counts, same = confusion(weights, Path(folder))
         print(f"\n{folder}\n{'true':<12}" + "".join(f"{name[:9]:>10}" for name in names) + f"{'right':>8}")
         for true, row in counts.items():
             right = row[names.index(true)] / row.sum() if true in names else float("nan")
             print(f"{true:<12}" + "".join(f"{count:>10}" for count in row) + f"{100 * right:>6.1f} %")
         total = sum(row.sum() for row in counts.values())
         right = sum(row[names.index(true)] for true, row in counts.items() if true in names)
-        print(f"{100 * right / total:.1f} % of {total} sequences")
+        print(f"{100 * right / total:.1f} % of {total} sequences; bf16 says the same of {100 * same:.1f} %")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One clear sentence each, the right exit code, nothing half-written."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -177,3 +178,14 @@ def test_help_shows_an_example() -> None:
         done = tfen(*command, "--help")
         assert done.returncode == 0
         assert "Example: tfen" in done.stdout
+
+
+def test_help_loses_no_words_in_angle_brackets() -> None:
+    for command, words in (
+        ("crossval", "runs/SET-VARIANT"),
+        ("report", "RUN/report"),
+        ("evaluate", "runs/SET-evaluated"),
+    ):
+        assert words in tfen(command, "--help").stdout
+    root = Path(__file__).parent.parent
+    assert not re.findall(r"^ {8}[^\"#']*<\w+>.*", (root / "src/tfen/cli.py").read_text(), re.M)

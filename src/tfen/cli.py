@@ -113,7 +113,7 @@ def synth(
         expressions: Expressions to make.
         repeats: Sequences of each expression and dynamics for every subject.
         variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely. wider:
-            faint expressions, flat light and odd faces at rest, too.
+            flat light and odd faces at rest, too.
         framing: Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head.
         assets: Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth.
         first_subject: Number of the first person; with the same seed, other numbers are other people.
@@ -220,8 +220,8 @@ def prepare_folder_command(
     """Prepare photographs, frames or films of your own.
 
     Args:
-        source: <expression>/<subject>[/<sequence>]/..., or one file per subject, or a CSV with the columns path,
-            subject, expression. A still counts as a sequence of one frame.
+        source: A folder EXPRESSION/SUBJECT/SEQUENCE/ with frames, or with one film or photograph for each subject or
+            sequence; or a CSV with the columns path, subject, expression. A still is a sequence of one frame.
         out: Folder of the prepared set to make.
         box: The face's square, the same in every image: left,top,side in pixels; no face is looked for.
         grey: Take the colour away.
@@ -322,7 +322,7 @@ def crossval(
 
     Args:
         set: A prepared set.
-        out: Folder of the run; runs/<set>-<variant> if not given.
+        out: Folder of the run; runs/SET-VARIANT if not given.
         init: Weights to start from: a run, a weights folder or a hub id.
         tensorboard: Also log for TensorBoard.
     """
@@ -535,7 +535,7 @@ def analyze(
     Args:
         inputs: Films, photographs, folders, patterns, a camera's number, an address (rtsp://, http://), - for standard
             input.
-        out: Folder of the results; <first input>-expressions if not given.
+        out: Folder of the results; INPUT-expressions if not given, after the first input.
         weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
         annotate: Also write each film with boxes, labels and a timeline.
         elan: Also write the episodes for ELAN.
@@ -759,7 +759,7 @@ def evaluate(weights: str, set: Path, *, out: Path | None = None) -> None:
     Args:
         weights: A run (its first fold), a weights folder, packaged (those in the package) or a hub id.
         set: A prepared set.
-        out: Folder of the results; runs/<set>-evaluated if not given.
+        out: Folder of the results; runs/SET-evaluated if not given.
     """
     from tfen.data.prepared import open_set
     from tfen.training.crossval import evaluate as judge
@@ -781,7 +781,7 @@ def report(run: Path, *, out: Path | None = None) -> None:
 
     Args:
         run: Folder of a run.
-        out: Folder of the report; <run>/report if not given.
+        out: Folder of the report; RUN/report if not given.
     """
     from tfen.evaluation.report import write_report
 
@@ -795,7 +795,7 @@ def figures(run: Path, *, out: Path | None = None, beside: Path | None = None, e
 
     Args:
         run: Folder of a run.
-        out: Folder of the figures; <run>/figures if not given.
+        out: Folder of the figures; RUN/figures if not given.
         beside: Another run on the same folds, drawn to the left, such as an ablation's.
         expression: Expression of the feature maps.
     """
@@ -811,7 +811,7 @@ def leakage(run: Path, *, out: Path | None = None, adversary: bool = True) -> No
 
     Args:
         run: Folder of a run.
-        out: Folder of the figures; <run>/leakage if not given.
+        out: Folder of the figures; RUN/leakage if not given.
         adversary: Also train a fresh adversary on each place's features; the slowest part.
     """
     from tfen.evaluation.leakage import MEASURES, PLACES, measure_leakage

@@ -96,7 +96,6 @@ PROTOTYPES: dict[str, list[Weights]] = {
             "jawOpen": 0.06,
         },
     ],
-    # the last three are smiles for company and the camera: faint, and the eyes take little part in them
     "happiness": [
         {
             **_both("mouthSmile", 1.0),
@@ -114,14 +113,6 @@ PROTOTYPES: dict[str, list[Weights]] = {
             **_both("mouthUpperUp", 0.5),
             "jawOpen": 0.2,
             **_both("mouthLowerDown", 0.4),
-        },
-        {**_both("mouthSmile", 0.3), **_both("cheekSquint", 0.15)},
-        {**_both("mouthSmile", 0.5), **_both("cheekSquint", 0.2), **_both("mouthPress", 0.15)},
-        {
-            **_both("mouthSmile", 0.5),
-            **_both("cheekSquint", 0.25),
-            **_both("mouthUpperUp", 0.35),
-            **_both("mouthLowerDown", 0.25),
         },
     ],
     "sadness": [
@@ -153,6 +144,18 @@ PROTOTYPES: dict[str, list[Weights]] = {
         {"browInnerUp": 0.9, **_both("browOuterUp", 1.0), **_both("eyeWide", 1.0), "jawOpen": 0.35},
     ],
 }
+
+FAINT_SMILES: list[Weights] = [
+    {**_both("mouthSmile", 0.3), **_both("cheekSquint", 0.15)},
+    {**_both("mouthSmile", 0.5), **_both("cheekSquint", 0.2), **_both("mouthPress", 0.15)},
+    {
+        **_both("mouthSmile", 0.5),
+        **_both("cheekSquint", 0.25),
+        **_both("mouthUpperUp", 0.35),
+        **_both("mouthLowerDown", 0.25),
+    },
+]
+"""Smiles for company and the camera: faint, and the eyes take little part in them; among happiness where faces are wild."""
 
 ACTION_UNITS: dict[str, tuple[str, ...]] = {
     "AU1": ("browInnerUp",),
@@ -247,6 +250,7 @@ def actions_over_time(
     rng: np.random.Generator,
     strength: tuple[float, float],
     rest: np.ndarray,
+    faint_smiles: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the facial actions of a sequence and the strength of its expression.
 
@@ -260,11 +264,14 @@ def actions_over_time(
         rng: the sequence's own random numbers.
         strength: range of the apex's strength.
         rest: what this subject's face shows at rest, shape (52,); the expression comes on top of it.
+        faint_smiles: whether happiness may be a smile of `FAINT_SMILES`, too.
 
     Returns:
         weights of shape (frames, 52) in [0, 1.15], and the expression's intensity of shape (frames,).
     """
     variants = PROTOTYPES[expression]
+    if expression == "happiness" and faint_smiles:
+        variants = [*variants, *FAINT_SMILES]
     usual = int(habit * len(variants)) if rng.random() < 0.6 else int(rng.integers(len(variants)))
     level = rng.uniform(*strength)
     curve = intensity(dynamics, frames, rng)

@@ -38,6 +38,8 @@ class Variation:
     """Standard deviation of the box's place, in sides of the box."""
     strength: tuple[float, float] = (0.6, 1.05)
     """Strength of the expression at its apex; 1 is the full prototype."""
+    faint_smiles: bool = True
+    """Whether happiness may be a smile for company, too, as faint as half of those in photographs."""
     rest: float = 0.12
     """Standard deviation of what a face shows at rest, in full actions."""
     exposure: tuple[float, float] = (0.75, 1.35)
@@ -75,6 +77,7 @@ LAB = Variation(
     zoom=0.03,
     shift=0.015,
     strength=(0.75, 1.1),
+    faint_smiles=False,
     rest=0.0,
     exposure=(0.9, 1.2),
     white_balance=0.02,
@@ -247,6 +250,7 @@ class Performer:
             rng,
             variation.strength,
             variation.rest * self.rest,
+            variation.faint_smiles,
         )
         vertices = self._vertices(weights)
         eye, mouth = eyes_and_mouth(self.shape.neutral[head.landmarks])
