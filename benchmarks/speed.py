@@ -119,10 +119,13 @@ def main() -> None:
             epoch(game, clips, batch, 10**6 if size < 100 else steps)  # decodes the frames
             runs = [epoch(game, clips, batch, steps) for _ in range(3)]
             took, waited, count = (sum(values) for values in zip(*runs))
+            start = time.perf_counter()
+            made = sum(len(one.expressions) for one, _ in zip(clips.training(2, batch, 0), range(steps)))
+            alone = made / (time.perf_counter() - start)
             flops = operations(game, next(iter(clips.testing(batch))))
             print(
                 f"width {width}, {size} pixels, batches of {batch}: {count / took:.2f} clips/s, "
-                f"{100 * waited / took:.1f} % of the time waiting for the loader, "
+                f"{100 * waited / took:.1f} % of the time waiting for the loader (alone it makes {alone:.0f} clips/s), "
                 f"{flops * count / took / best:.2f} of the rate of large matrix products ({flops / 1e9:.1f} GFLOP a clip)"
             )
             if (width, size, batch) == sizes[0]:

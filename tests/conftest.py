@@ -119,7 +119,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network with random weights: what it says means nothing, but it says it reliably."""
     folder = tmp_path_factory.mktemp("weights")
     small = {"width": 8, "image_size": 32, "frames": 5, "variant": "tfen"}
-    settings = make_settings("release", {"model": small})
+    settings = make_settings("release", {"model": small, "data": {"normalise": "frame"}})
     torch.manual_seed(3)
     network = build(settings, len(EXPRESSIONS), 0)
     for part in network.modules():  # as after training: no statistic is 0 or 1
