@@ -1,8 +1,12 @@
-"""Clips in batches: decoded once, sampled, augmented and normalised ahead of the network by a thread."""
+"""Clips in batches: decoded once, sampled, augmented and normalised ahead of the network by threads."""
 
+import os
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +28,7 @@ class FrameStore:
         self.size = stored_size(image_size)
         self._room = int(settings.cache_gb * 2**30)
         self._kept: dict[str, np.ndarray] = {}
+        self._lock = threading.Lock()
 
     def frames(self, sequence: Sequence, numbers: np.ndarray) -> np.ndarray:
         """Return some frames of a sequence, (len(numbers), size, size, 3) uint8."""
@@ -32,8 +37,10 @@ class FrameStore:
             return kept[numbers]
         files = self.found.frame_files(sequence)
         cost = len(files) * self.size**2 * 3
-        if cost <= self._room:
-            self._room -= cost
+        with self._lock:
+            fits = cost <= self._room
+            self._room -= cost if fits else 0
+        if fits:
             kept = np.stack([self._read(path) for path in files])
             self._kept[sequence.name] = kept
             return kept[numbers]
@@ -166,16 +173,19 @@ class Clips:
         )
 
 
+LOADERS = max(1, min(8, (os.cpu_count() or 1) // 4))
+"""Threads that load batches ahead; the cores are the network's, where there is no accelerator."""
+
+
 def _ahead(load: Callable[[np.ndarray], Batch], groups: list[np.ndarray]) -> Iterator[Batch]:
-    """Yield the groups' batches, the next one being loaded by a thread while the one before is used."""
-    # one thread for the loader's own tensor work: a second team would take the cores from the network's
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        waiting = pool.submit(load, groups[0]) if groups else None
-        for following in [*groups[1:], None]:
-            if waiting is None:
-                return
-            ready = waiting.result()
-            waiting = None if following is None else pool.submit(load, following)
+    """Yield the groups' batches in order; threads load the next ones while one is used."""
+    # one thread each for the loaders' own tensor work: a second team would take the cores from the network's
+    with ThreadPoolExecutor(LOADERS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        coming = iter(groups)
+        waiting = deque(pool.submit(load, group) for group in islice(coming, LOADERS))
+        while waiting:
+            ready = waiting.popleft().result()
+            waiting.extend(pool.submit(load, group) for group in islice(coming, 1))
             yield ready
 
 
