@@ -77,6 +77,11 @@ def tfen(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """What lies in a folder and below it."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def refuses(*arguments: object, code: int = 2, says: str = "") -> str:
     """Run the command and check that it ends with one clear sentence; returns the sentence."""
     done = tfen(*arguments)

@@ -14,7 +14,7 @@ import torch
 
 from tfen.config import make_settings
 from tfen.data.prepared import open_set
-from tfen.training.crossval import cross_validate
+from tfen.training.crossval import begin, finish
 
 CHANGES = {
     "model": {"width": 8, "image_size": 32, "frames": 2, "adversary_dropout": 0.2},
@@ -41,7 +41,7 @@ def start(folder: Path, out: Path) -> int:
         code = 1
         try:
             torch.set_num_threads(1)
-            cross_validate(open_set(folder), out, make_settings(changes=CHANGES), minutes=0)
+            finish(begin(open_set(folder), out, make_settings(changes=CHANGES), minutes=0))
             code = 0
         finally:
             os._exit(code)

@@ -12,7 +12,7 @@ from conftest import SMALL, refuses, tfen, write_tiny_set
 from tfen.config import make_settings
 from tfen.data import clips as clips_module
 from tfen.data.prepared import Sequence, open_set
-from tfen.training.crossval import cross_validate
+from tfen.training.crossval import begin, finish
 
 RUN = [*SMALL, "--folds.count", "2"]
 
@@ -107,7 +107,7 @@ def test_no_test_frame_reaches_any_weight(tmp_path: Path, monkeypatch: pytest.Mo
         "face": {"epochs": 1, "batch_size": 4},
         "folds": {"count": 3, "validation_share": 0.3},
     }
-    cross_validate(found, tmp_path / "run", make_settings(changes=changes))
+    finish(begin(found, tmp_path / "run", make_settings(changes=changes)))
     for k in range(3):
         fold = json.loads((tmp_path / f"run/fold-{k:02d}/fold.json").read_text())
         assert seen[k] == set(fold["train_subjects"]) | set(fold["validation_subjects"])

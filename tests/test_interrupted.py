@@ -1,6 +1,5 @@
 """Trainings that are killed, stopped, damaged, or shared by several processes."""
 
-import csv
 import json
 import os
 import re
@@ -11,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, refuses, tfen, write_tiny_set
+from conftest import SMALL, contents, refuses, tfen, write_tiny_set
 
 HERE = Path(__file__).parent
 EVERY_STEP = ["--checkpoint-minutes", "0"]
@@ -26,11 +25,6 @@ def small(epochs: int) -> list[str]:
 LONG = [*small(400), "--folds.count", "2", *EVERY_STEP]
 
 
-def results(run: Path) -> dict[str, bytes]:
-    """Everything that a run's folds and the run itself hold."""
-    return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
-
-
 def test_trainings_that_are_killed_at_random_instants_end_with_the_same_bytes(tmp_path: Path) -> None:
     tiny_set = write_tiny_set(tmp_path / "tiny", subjects=4, frames=3)
     command = [sys.executable, str(HERE / "killing.py"), str(tiny_set), str(tmp_path), "20"]
@@ -38,13 +32,13 @@ def test_trainings_that_are_killed_at_random_instants_end_with_the_same_bytes(tm
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("killed at") == 20
-    whole = results(tmp_path / "whole")
+    whole = contents(tmp_path / "whole")
     assert {"fold-00/model.safetensors", "fold-01/faces.safetensors", "predictions.csv", "summary.json"} < set(whole)
     assert not any("checkpoint" in name for name in whole)
     count = int(re.findall(r"whole: (\d+)", done.stdout)[0])
     assert count >= 1
     for k in range(count):
-        again = results(tmp_path / f"killed-{k}")
+        again = contents(tmp_path / f"killed-{k}")
         assert set(again) == set(whole)
         assert not [name for name in whole if again[name] != whole[name]]
 
@@ -98,7 +92,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tiny_set: Pat
         done = tfen("train", tiny_set, out, *settings)
         assert done.returncode == 0, done.stderr
         assert "game.safetensors is damaged" in done.stderr
-        assert results(out) == results(whole)
+        assert contents(out) == contents(whole)
 
 
 def test_a_run_goes_on_with_the_figures_from_before(tiny_set: Path, tmp_path: Path) -> None:
@@ -119,8 +113,3 @@ def test_a_run_goes_on_with_the_figures_from_before(tiny_set: Path, tmp_path: Pa
     lines = [json.loads(line) for line in (run / "fold-00/metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1))
     assert [json.dumps(line) for line in lines[: len(before)]] == before
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import SMALL, refuses, tfen
+from conftest import SMALL, contents, refuses, tfen
 from films import still, write_film
 
 ray = pytest.importorskip("ray")
@@ -29,11 +29,6 @@ def cluster() -> Iterator[str]:
     two.wait_for_nodes()
     yield two.address
     two.shutdown()
-
-
-def files(folder: Path, leave: tuple[str, ...] = ()) -> dict[str, bytes]:
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    return {name: data for name, data in found.items() if name not in leave}
 
 
 def workers() -> list[psutil.Process]:
@@ -66,7 +61,7 @@ def test_folds_on_two_nodes_give_the_files_of_one_process_though_a_worker_is_kil
     said, errors = work.communicate(timeout=200)
     assert work.returncode == 0, errors
     assert "accuracy" in said
-    assert files(run) == files(tmp_path / "serial")
+    assert contents(run) == contents(tmp_path / "serial")
 
 
 def test_variants_are_spread_too(tiny_set: Path, tmp_path: Path, cluster: str) -> None:
@@ -91,14 +86,14 @@ def test_films_are_spread_and_one_that_cannot_be_read_is_told_of(
         done = tfen("analyze", films, "--out", tmp_path / out, *settings, *more)
         assert done.returncode == 2, done.stderr
         assert "two.mp4" in done.stderr
-    serial, spread = (files(tmp_path / name) for name in ("serial", "spread"))
+    serial, spread = (contents(tmp_path / name) for name in ("serial", "spread"))
     assert set(serial) == set(spread)
     assert not [
         name for name in serial if serial[name] != spread[name] and not name.startswith(("films", "boris", "elan"))
     ]
     again = tfen("analyze", films, "--out", tmp_path / "spread", *settings, "--ray", cluster)
     assert "3 of 3 files: done before" in again.stderr
-    assert files(tmp_path / "spread") == spread
+    assert contents(tmp_path / "spread") == spread
 
 
 def test_what_cannot_be_spread_is_refused(tiny_set: Path, tmp_path: Path, cluster: str) -> None:

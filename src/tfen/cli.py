@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from tfen import __version__
 from tfen.config import (
     ABLATIONS,
+    CHECKPOINT_MINUTES,
     PRESETS,
     VARIANTS,
     FoldSettings,
@@ -72,7 +73,7 @@ class Experiment(Start):
 class Training:
     """How a training is kept safe."""
 
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
     "Minutes between checkpoints, from which an interrupted training goes on; 0: after every step."
 
     def __post_init__(self) -> None:

@@ -41,6 +41,10 @@ Augment = Literal["paper", "mild", "strong"]
 Normalise = Literal["imagenet", "clip", "frame", "local"]
 
 
+CHECKPOINT_MINUTES = 5.0
+"""Between checkpoints, if nothing else is said; no setting of a run, since it changes no result."""
+
+
 @dataclass(kw_only=True)
 class ModelSettings:
     """The network (Table 1)."""

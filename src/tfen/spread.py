@@ -11,7 +11,7 @@ from typing import Any
 
 from tfen import stopping
 from tfen.errors import InputError, TfenError
-from tfen.progress import meter, say
+from tfen.progress import meter
 
 RETRIES = 10
 """How often a piece of work whose worker is lost is given to another one."""
@@ -29,7 +29,22 @@ class Cluster:
     "GPUs for each piece of work; a part of one may be given."
 
 
-def spread(tasks: Sequence[Callable[[], Any]], cluster: Cluster, what: str, unit: str) -> list[Any]:
+def use_threads(count: int) -> None:
+    """Keep this process to some threads: full teams in every worker would wait for each other most of the time."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(count)
+    torch.set_num_threads(count)
+
+
+def spread(
+    tasks: Sequence[Callable[[], Any]],
+    cluster: Cluster,
+    what: str,
+    unit: str,
+    listen: Callable[[Any], None] = lambda result: None,
+) -> list[Any]:
     """Do all tasks, each in a worker of its own, and return their results in the order of the tasks.
 
     A task whose worker is lost is done again by another one. The first error ends everything.
@@ -37,6 +52,7 @@ def spread(tasks: Sequence[Callable[[], Any]], cluster: Cluster, what: str, unit
     Args:
         tasks: functions without arguments that can be sent to another process.
         what: names the work in the progress display.
+        listen: is given every result as it comes.
 
     Raises:
         InputError: Ray is not installed or there is no cluster at the address.
@@ -57,7 +73,7 @@ def spread(tasks: Sequence[Callable[[], Any]], cluster: Cluster, what: str, unit
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"there is no Ray cluster at {cluster.ray}: {str(error).splitlines()[0]}") from None
     try:
-        return _results(ray, tasks, cluster, what, unit)
+        return _results(ray, tasks, cluster, what, unit, listen)
     finally:
         ray.shutdown()
 
@@ -71,7 +87,14 @@ def _reach(address: str) -> None:
         raise InputError(f"there is no Ray cluster at {address} ({error}); expected host:port, auto or local") from None
 
 
-def _results(ray: Any, tasks: Sequence[Callable[[], Any]], cluster: Cluster, what: str, unit: str) -> list[Any]:
+def _results(
+    ray: Any,
+    tasks: Sequence[Callable[[], Any]],
+    cluster: Cluster,
+    what: str,
+    unit: str,
+    listen: Callable[[Any], None],
+) -> list[Any]:
     for kind, wanted in (("CPU", cluster.ray_cpus), ("GPU", cluster.ray_gpus)):
         most = max(node["Resources"].get(kind, 0) for node in ray.nodes() if node["Alive"])
         if wanted > most:
@@ -97,17 +120,12 @@ def _results(ray: Any, tasks: Sequence[Callable[[], Any]], cluster: Cluster, wha
                     raise
                 except ray.exceptions.RayError as error:
                     raise TfenError(f"{what}: a worker was lost too often: {str(error).splitlines()[0]}") from None
-                if isinstance(result, str):
-                    say(result)
+                listen(result)
                 progress.advance()
     return out
 
 
 def _do(task: Callable[[], Any], threads: int) -> Any:
     """Do a task in a worker, with as many threads as it was given cores."""
-    import cv2
-    import torch
-
-    cv2.setNumThreads(threads)
-    torch.set_num_threads(threads)
+    use_threads(threads)
     return task()

@@ -18,7 +18,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from tfen import __version__
 from tfen.data.folds import COLUMNS, OFFICIAL
@@ -31,6 +30,7 @@ from tfen.faces.landmarks import confirmed, packaged_landmarker
 from tfen.files import read_json, told, whole_folder, write_csv, write_json
 from tfen.labels import in_order
 from tfen.progress import meter, say
+from tfen.spread import use_threads
 from tfen.video.reading import read_frames
 
 Array = np.ndarray
@@ -231,7 +231,7 @@ def _run(
         for one in recordings:
             yield _prepare_one(one, out, settings)
         return
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=one_thread)
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=use_threads, initargs=(1,))
     try:
         waiting: list[Any] = []
         for one in recordings:
@@ -242,12 +242,6 @@ def _run(
             yield done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def one_thread() -> None:
-    """Keep this process to one core: teams of threads in every worker would wait for each other most of the time."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 def _prepare_one(one: Recording, out: Path, settings: PrepareSettings) -> tuple[str, str | None]:

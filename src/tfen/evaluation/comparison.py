@@ -7,12 +7,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfen.config import settings_from
 from tfen.errors import InputError
 from tfen.evaluation.drawing import BLUE, GREY, ORANGE, inline, latex_table, render, save_figure
 from tfen.evaluation.metrics import Prediction, summary
 from tfen.evaluation.published import PUBLISHED, PublishedSet
-from tfen.evaluation.runs import read_run
+from tfen.evaluation.runs import FinishedRun, read_run
 from tfen.evaluation.statistics import corrected_t_test, mcnemar, subject_bootstrap
 from tfen.files import told, write_csv, write_json, write_text
 from tfen.models.describe import describe
@@ -32,18 +31,18 @@ def write_comparison(out: Path, variants: tuple[str, ...], seeds: tuple[int, ...
     Raises:
         InputError: a run is missing, or the runs are not on the same folds.
     """
-    runs = {variant: [_read(run_folder(out, variant, seed, seeds[0])) for seed in seeds] for variant in variants}
+    runs = {variant: [read_run(run_folder(out, variant, seed, seeds[0])) for seed in seeds] for variant in variants}
     reference = runs[variants[0]]
-    published = PUBLISHED.get(reference[0]["summary"]["set"])
+    published = PUBLISHED.get(reference[0].figures["set"])
     rows = [_row(variant, runs[variant], reference, published) for variant in variants]
     folder = out / "comparison"
     with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "comparison.csv", tuple(rows[0]), rows)
-    write_json(folder / "comparison.json", {"set": reference[0]["summary"]["set"], "seeds": list(seeds), "rows": rows})
+    write_json(folder / "comparison.json", {"set": reference[0].figures["set"], "seeds": list(seeds), "rows": rows})
     write_text(folder / "comparison.tex", _latex(rows))
     picture = save_figure(_intervals(rows), folder / "comparison.png")
-    first = reference[0]["summary"]
+    first = reference[0].figures
     page = render(
         "comparison.html.j2",
         rows=rows,
@@ -51,7 +50,7 @@ def write_comparison(out: Path, variants: tuple[str, ...], seeds: tuple[int, ...
         seeds=seeds,
         picture=inline(picture),
         published=published,
-        settings=reference[0]["config"]["settings"],
+        settings=reference[0].config["settings"],
     )
     write_text(folder / "index.html", page)
     return rows
@@ -66,9 +65,9 @@ def write_sweep(out: Path, setting: str, values: tuple[str, ...]) -> list[dict[s
     """
     rows = []
     for value in values:
-        run = _read(sweep_folder(out, setting, value))
-        low, high = subject_bootstrap(run["said"])
-        figures = summary(run["said"], tuple(run["summary"]["expressions"]))
+        run = read_run(sweep_folder(out, setting, value))
+        low, high = subject_bootstrap(run.said)
+        figures = summary(run.said, run.expressions)
         percent = {
             "accuracy": figures["accuracy"],
             "accuracy_low": low,
@@ -77,7 +76,7 @@ def write_sweep(out: Path, setting: str, values: tuple[str, ...]) -> list[dict[s
             "uar": figures["uar"],
         }
         rounded = {name: round(100 * number, 2) for name, number in percent.items()}
-        rows.append({setting: value, **rounded, "epoch_chosen_by": run["summary"]["epoch_chosen_by"]})
+        rows.append({setting: value, **rounded, "epoch_chosen_by": run.figures["epoch_chosen_by"]})
     folder = out / "sweep"
     with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,19 +97,14 @@ def sweep_folder(out: Path, setting: str, value: str) -> Path:
     return out / f"{setting.split('.')[-1]}-{value}"
 
 
-def _read(run: Path) -> dict[str, Any]:
-    read = read_run(run)
-    return {"config": read.config, "summary": read.figures, "folds": read.folds, "said": read.said, "run": run}
-
-
 def _row(
-    variant: str, runs: list[dict[str, Any]], reference: list[dict[str, Any]], published: PublishedSet | None
+    variant: str, runs: list[FinishedRun], reference: list[FinishedRun], published: PublishedSet | None
 ) -> dict[str, Any]:
-    expressions = tuple(runs[0]["summary"]["expressions"])
-    figures = [summary(run["said"], expressions) for run in runs]
+    expressions = runs[0].expressions
+    figures = [summary(run.said, expressions) for run in runs]
     per_fold = np.concatenate([one["per_fold"] for one in figures])
     low, high = subject_bootstrap(_all(runs))
-    network = describe(settings_from(runs[0]["config"]["settings"]), len(expressions), 100)
+    network = describe(runs[0].settings, len(expressions), 100)
     row: dict[str, Any] = {
         "variant": variant,
         "accuracy": round(100 * float(np.mean([one["accuracy"] for one in figures])), 2),
@@ -129,20 +123,20 @@ def _row(
         "parameters": network["total_parameters"],
         "gflop": round(network["total_operations"] / 1e9, 2),
         "published": _published(variant, published),
-        "epoch_chosen_by": runs[0]["summary"]["epoch_chosen_by"],
+        "epoch_chosen_by": runs[0].figures["epoch_chosen_by"],
     }
     if runs is reference:
         return row
-    if {one.sequence for one in runs[0]["said"]} != {one.sequence for one in reference[0]["said"]}:
+    if {one.sequence for one in runs[0].said} != {one.sequence for one in reference[0].said}:
         raise InputError(
-            f"{runs[0]['run']} and {reference[0]['run']} were not tested on the same sequences; finish both with the "
+            f"{runs[0].folder} and {reference[0].folder} were not tested on the same sequences; finish both with the "
             "same folds"
         )
-    theirs = np.concatenate([summary(run["said"], expressions)["per_fold"] for run in reference])
-    tested = [sum(one.fold == fold["fold"] for one in runs[0]["said"]) for fold in runs[0]["folds"]]
-    sizes = [(count, len(fold["train_sequences"])) for count, fold in zip(tested, runs[0]["folds"])]
+    theirs = np.concatenate([summary(run.said, expressions)["per_fold"] for run in reference])
+    tested = [sum(one.fold == fold["fold"] for one in runs[0].said) for fold in runs[0].folds]
+    sizes = [(count, len(fold["train_sequences"])) for count, fold in zip(tested, runs[0].folds)]
     share = float(np.mean([test / train for test, train in sizes]))
-    folds, sequences = corrected_t_test(per_fold, theirs, share), mcnemar(reference[0]["said"], runs[0]["said"])
+    folds, sequences = corrected_t_test(per_fold, theirs, share), mcnemar(reference[0].said, runs[0].said)
     row.update(
         difference=round(100 * folds.difference, 2),
         difference_low=round(100 * folds.low, 2),
@@ -155,8 +149,8 @@ def _row(
     return row
 
 
-def _all(runs: list[dict[str, Any]]) -> list[Prediction]:
-    return [one for run in runs for one in run["said"]]
+def _all(runs: list[FinishedRun]) -> list[Prediction]:
+    return [one for run in runs for one in run.said]
 
 
 def _published(variant: str, published: PublishedSet | None) -> float | str:

@@ -11,7 +11,7 @@ from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet, Sequence, open_set
 from tfen.errors import InputError
-from tfen.evaluation.runs import read_predictions, read_run
+from tfen.evaluation.runs import fold_folder, read_predictions, read_run
 from tfen.models.tfen import TFEN
 from tfen.models.weights import load
 
@@ -55,7 +55,7 @@ def open_folds(run: Path) -> tuple[PreparedSet, list[RunFold]]:
 
     folds = []
     for about in read.folds:
-        folder = run / f"fold-{about['fold']:02d}"
+        folder = fold_folder(run, about["fold"])
         tested = [one.sequence for one in read_predictions(folder / "predictions.csv", found.expressions)]
         folds.append(
             RunFold(

@@ -109,7 +109,7 @@ def class_distances(points: Array, labels: Array, classes: tuple[str, ...]) -> t
 def _panel(run: Path, fold: RunFold) -> Panel:
     features = extract(fold, fold.testing).clips["T"]
     labels = np.array([sequence.expression for sequence in fold.testing])
-    variant = str(run_config(run)["settings"]["model"]["variant"])
+    variant = run_config(run)[1].model.variant
     return Panel(variant, fold.number, fold.store.found.expressions, labels, tsne(features), features)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfen.config import Settings, settings_from, settings_in
+from tfen.config import Settings, settings_in
 from tfen.errors import InputError
 from tfen.evaluation.metrics import Prediction, summary
 from tfen.files import read_csv, read_json, read_values, read_yaml, write_csv
@@ -47,18 +47,23 @@ def read_predictions(path: Path, expressions: tuple[str, ...]) -> list[Predictio
     return out
 
 
-def run_config(run: Path) -> dict[str, Any]:
-    """Return `config.yaml` of a run, its settings checked.
+def fold_folder(run: Path, number: int) -> Path:
+    """Return where a run keeps a fold."""
+    return run / f"fold-{number:02d}"
+
+
+def run_config(run: Path) -> tuple[dict[str, Any], Settings]:
+    """Return `config.yaml` of a run, and its settings.
 
     Raises:
         InputError: it is missing or damaged.
     """
     path = run / "config.yaml"
     config = read_yaml(path, "a run's configuration")
-    settings_in(config.get("settings"), path)
+    settings = settings_in(config.get("settings"), path)
     if not isinstance(config.get("set_folder"), str):
         raise InputError(f"{path} is not a run's configuration: it has no set_folder")
-    return config
+    return config, settings
 
 
 @dataclass(frozen=True)
@@ -97,14 +102,14 @@ def read_run(run: Path) -> FinishedRun:
         raise InputError(
             f"{run} holds no finished run: expected config.yaml and summary.json as `tfen crossval` writes them"
         )
-    config = run_config(run)
+    config, settings = run_config(run)
     kept = read_values(run / "summary.json", "a run's summary", SUMMARY)
     expressions = tuple(str(name) for name in kept["expressions"])
     said = read_predictions(run / "predictions.csv", expressions)
     folds = [read_values(path, "a fold's result", FOLD) for path in sorted(run.glob("fold-*/fold.json"))]
     if not folds:
         raise InputError(f"{run} has no finished fold; run `tfen crossval` to its end first")
-    settings, counted = settings_from(config["settings"]), summary(said, expressions)
+    counted = summary(said, expressions)
     if settings.folds.protocol == "dfew-12x10":
         counted.update(over_subsets(said, expressions, settings.folds.count))
     figures = {**{name: kept[name] for name in SUMMARY}, **counted, "optimistic": kept.get("optimistic") is True}

@@ -245,13 +245,14 @@ def analyze_spread(
     if other is not None:
         raise InputError(f"--ray spreads files; {other.name} is a {other.kind}: leave --ray out for it")
     state, left = _begin(sources, out, expressions, about)
-    parts = [out / ".parts" / f"{k:06d}" for k, source in enumerate(sources) if source in left]
+    places = {source.name: f"{k:06d}" for k, source in enumerate(sources)}
+    parts = [out / ".parts" / places[source.name] for source in left]
     if not left:
         return _counts(sources, out, expressions, wanted, state, 0)
     work = [partial(_part, source, part, make, wanted, about) for source, part in zip(left, parts)]
     failures = spread(work, cluster, "analyzing", "files")
     if len(sources) == 1 and failures[0] is not None:
-        raise InputError(failures[0].text)
+        raise InputError(failures[0])
     with told(out), ExitStack() as stack:
         tables = _Tables(out, expressions, state["sizes"])
         stack.callback(tables.close)
@@ -264,27 +265,22 @@ def analyze_spread(
                         (out / kind).mkdir(exist_ok=True)
                         path.replace(out / kind / f"{stem}{path.suffix}")
             else:
-                say(failure.text)
-                tables.add("files.csv", _failed(source, failure.text))
+                say(failure)
+                tables.add("files.csv", _failed(source, failure))
             _note(out, state, source, tables)
             shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(out / ".parts", ignore_errors=True)
     return _counts(sources, out, expressions, wanted, state, sum(failure is not None for failure in failures))
 
 
-@dataclass(frozen=True)
-class _Failure:
-    text: str
-
-
 def _part(
     source: Source, part: Path, make: Callable[[], Analyzer], wanted: Wanted, about: dict[str, Any]
-) -> _Failure | None:
+) -> str | None:
     """Analyze one file into a folder of its own, in a worker; return what was wrong with the file."""
     try:
         analyze([source], part, make(), replace(wanted, boris=False), about, listen=lambda values: None)
     except InputError as error:
-        return _Failure(str(error))
+        return str(error)
     return None
 
 

@@ -17,14 +17,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from tfen import stopping
+from tfen.config import CHECKPOINT_MINUTES
 from tfen.files import told, whole_file
 from tfen.models.weights import save_tensors
 from tfen.progress import say
 from tfen.training import processes
 
 Part = nn.Module | torch.optim.Optimizer | dict[str, Tensor]
-MINUTES = 5.0
-"""Between checkpoints, if nothing else is said."""
 
 
 class Keeper:
@@ -35,7 +34,7 @@ class Keeper:
         minutes: time between checkpoints; 0 keeps every step.
     """
 
-    def __init__(self, folder: Path | None = None, minutes: float = MINUTES) -> None:
+    def __init__(self, folder: Path | None = None, minutes: float = CHECKPOINT_MINUTES) -> None:
         self.folder, self.minutes = folder, minutes
         self._last = time.monotonic()
 

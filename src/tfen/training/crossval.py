@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,20 @@ import numpy as np
 import yaml
 
 from tfen import __version__, stopping
-from tfen.config import Settings, plain, settings_in
+from tfen.config import CHECKPOINT_MINUTES, Settings, plain, settings_in
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
 from tfen.data.prepared import PreparedSet, Sequence
 from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
-from tfen.evaluation.runs import over_subsets, read_predictions, write_predictions
+from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
 from tfen.files import read_yaml, told, whole_folder, write_json, write_text
 from tfen.models.weights import load, save_network, save_weights
 from tfen.progress import say
 from tfen.spread import Cluster, spread
 from tfen.training import processes
-from tfen.training.checkpoints import MINUTES, Keeper
+from tfen.training.checkpoints import Keeper
 from tfen.training.fold import make_accelerator, predict, train_network
 
 HOW_CHOSEN = {
@@ -42,28 +42,21 @@ class Run:
     found: PreparedSet
     out: Path
     settings: Settings
+    wanted: tuple[int, ...]
+    """Numbers of the folds that were asked for."""
     init: str | None = None
     tensorboard: bool = False
-    minutes: float = MINUTES
+    minutes: float = CHECKPOINT_MINUTES
     """Between checkpoints."""
 
-    def folds(self) -> list[Fold]:
-        """Return all folds of the protocol."""
-        return make_folds(self.found, self.settings.folds, self.settings.train.seed)
-
-    def wanted(self) -> list[int]:
-        """Return the numbers of the folds that were asked for."""
-        only = self.settings.folds.only
-        return [fold.number for fold in self.folds() if not only or fold.number in only]
-
     def missing(self) -> list[int]:
-        """Return the numbers of those that are still to be done."""
-        return [number for number in self.wanted() if not (self._folder(number) / "fold.json").exists()]
+        """Return the numbers of the folds that are still to be done."""
+        return [number for number in self.wanted if not (fold_folder(self.out, number) / "fold.json").exists()]
 
     def do(self, number: int) -> str:
         """Train and test one fold; return a line about it."""
-        fold = next(fold for fold in self.folds() if fold.number == number)
-        return _run_fold(_store(self), fold, self._folder(number), self)
+        folds = make_folds(self.found, self.settings.folds, self.settings.train.seed)
+        return _run_fold(_store(self), folds[number], self)
 
     def collect(self) -> dict[str, Any]:
         """Merge the finished folds and return the summary, which process 0 writes."""
@@ -71,10 +64,7 @@ class Run:
 
     def checkpoints(self, number: int) -> Path:
         """Return where the checkpoints of a fold are kept while it runs."""
-        return self._folder(number) / "checkpoint"
-
-    def _folder(self, number: int) -> Path:
-        return self.out / f"fold-{number:02d}"
+        return fold_folder(self.out, number) / "checkpoint"
 
 
 _stores: list[FrameStore] = []
@@ -88,32 +78,40 @@ def _store(run: Run) -> FrameStore:
     return _stores[0]
 
 
+_start = lru_cache(maxsize=1)(load)
+"""The weights that a run's folds start from, read once."""
+
+
 def begin(
     found: PreparedSet,
     out: Path,
     settings: Settings,
     init: str | None = None,
     tensorboard: bool = False,
-    minutes: float = MINUTES,
+    minutes: float = CHECKPOINT_MINUTES,
 ) -> Run:
-    """Check what is asked for and write the run's settings, or check that they are those of the run that is there.
+    """Begin a cross-validation: write the run's settings, or check that they are those of the run that is there.
+
+    A fold that is already finished is not run again, and one that was interrupted goes on from its last checkpoint.
 
     Raises:
         InputError: too few subjects, or `out` holds a run with other settings.
     """
     make_accelerator(settings)  # finds the other processes, where there are any
-    run = Run(found, out, settings, init, tensorboard, minutes)
-    folds = run.folds()
+    folds = make_folds(found, settings.folds, settings.train.seed)
     beyond = [number for number in settings.folds.only if not 0 <= number < len(folds)]
     if beyond:
         raise InputError(f"folds.only names fold {beyond[0]}, expected 0 to {len(folds) - 1}")
+    wanted = tuple(number for number in range(len(folds)) if not settings.folds.only or number in settings.folds.only)
+    run = Run(found, out, settings, wanted, init, tensorboard, minutes)
+    _start.cache_clear()
     if init:
-        load(init)
+        _start(init)
     if processes.number() == 0:
         _claim(out, _description(found, settings, init))
     processes.wait()
     missing = run.missing()
-    for number in run.wanted():
+    for number in wanted:
         if number not in missing:
             Keeper(run.checkpoints(number)).clear()  # left there if the fold's end was also that of its process
             say(f"fold {number}: done before")
@@ -139,31 +137,12 @@ def finish_spread(runs: list[Run], cluster: Cluster) -> list[dict[str, Any]]:
     """
     tasks = [partial(_told, run, number) for run in runs for number in run.missing()]
     if tasks:
-        spread(tasks, cluster, "folds", "folds")
+        spread(tasks, cluster, "folds", "folds", say)
     return [run.collect() for run in runs]
 
 
 def _told(run: Run, number: int) -> str:
     return f"{run.out}, {run.do(number)}"
-
-
-def cross_validate(
-    found: PreparedSet,
-    out: Path,
-    settings: Settings,
-    init: str | None = None,
-    tensorboard: bool = False,
-    minutes: float = MINUTES,
-) -> dict[str, Any]:
-    """Cross-validate a network on a set, fold by fold, and return the summary that is written to `out`.
-
-    A fold that is already finished is not run again, and one that was interrupted goes on from its last checkpoint, so
-    the same command goes on where it was stopped.
-
-    Raises:
-        InputError: too few subjects, or `out` holds a run with other settings.
-    """
-    return finish(begin(found, out, settings, init, tensorboard, minutes))
 
 
 def _description(found: PreparedSet, settings: Settings, init: str | None) -> dict[str, Any]:
@@ -199,8 +178,9 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
     write_text(path, yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
 
 
-def _run_fold(store: FrameStore, fold: Fold, folder: Path, run: Run) -> str:
-    settings, start = run.settings, load(run.init) if run.init else None
+def _run_fold(store: FrameStore, fold: Fold, run: Run) -> str:
+    settings, start = run.settings, _start(run.init) if run.init else None
+    folder = fold_folder(run.out, fold.number)
     found = store.found
     training, validation, testing = list(fold.train), list(fold.validation), list(fold.test)
     own = {
@@ -364,7 +344,7 @@ def evaluate(weights: str, found: PreparedSet, out: Path) -> dict[str, Any]:
 
 
 def train_on_all(
-    found: PreparedSet, out: Path, settings: Settings, init: str | None = None, minutes: float = MINUTES
+    found: PreparedSet, out: Path, settings: Settings, init: str | None = None, minutes: float = CHECKPOINT_MINUTES
 ) -> str:
     """Train one network on all subjects (less the validation split, where one chooses the epoch); write its weights.
 

@@ -102,7 +102,7 @@ def pretrain_faces(
         start: F of a trained network to start from.
         keeper: keeps checkpoints; a pretraining that was interrupted goes on from the last.
     """
-    face = settings.face
+    face, keeper = settings.face, keeper or Keeper()
     torch.manual_seed(seed)
     network = FaceNetwork(len(labels), settings.model.width, settings.model.adversary_dropout)
     if face.init == "imagenet":
@@ -117,7 +117,7 @@ def pretrain_faces(
     steps = max(1, -(-len(train) // size))
     course, best, first, skip = FaceCourse(), dict[str, torch.Tensor](), 0, 0
     keeping: dict[str, Part] = {"network": network, "optimiser": optimiser, "best": best}
-    kept = keeper.restore("faces", keeping) if keeper is not None else None
+    kept = keeper.restore("faces", keeping)
     if kept is not None:
         first, skip, course = kept["epoch"], kept["step"], FaceCourse(**kept["course"])
 
@@ -159,8 +159,7 @@ def pretrain_faces(
                 optimiser.step()
                 course.add(loss.item(), int((scores.argmax(1) == numbers).sum()), len(numbers))
                 progress.advance(len(numbers))
-                if keeper is not None:
-                    keeper.step_done("faces", keeping, partial(standing, epoch, step + 1))
+                keeper.step_done("faces", keeping, partial(standing, epoch, step + 1))
             figures = {"epoch": epoch + 1, **course.means()}
             if held_out:
                 network.eval()
@@ -177,10 +176,8 @@ def pretrain_faces(
             course.end_epoch(figures)
             skip = 0
             progress.note(" ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch"))
-            if keeper is not None:
-                keeper.step_done("faces", keeping, partial(standing, epoch + 1, 0))
-    if keeper is not None:
-        keeper.save("faces", keeping, standing(face.epochs, 0))
+            keeper.step_done("faces", keeping, partial(standing, epoch + 1, 0))
+    keeper.save("faces", keeping, standing(face.epochs, 0))
     if best:
         network.load_state_dict(best)
     return FacePretraining(network, course.best if best else None, course.history)
