@@ -1,20 +1,20 @@
 """Error of the landmarks on photographs marked by hand.
 
-usage: python benchmarks/landmarks.py LONDON [WEIGHTS [PICTURE]]
+usage: python benchmarks/landmarks.py LONDON [--weights FILE] [--detector NAME MODEL] [--picture FILE]
 
 LONDON is a folder with neutral/*.jpg and landmarks.csv of the Face Research Lab London Set (figshare 5047666). The error
 is the mean distance over the four eye corners, the two mouth corners and the chin, divided by the distance of the pupils.
 """
 
+import argparse
 import csv
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from tfen.data.prepared import read_image
-from tfen.faces.detection import HaarDetector
+from tfen.faces.detection import make_detector
 from tfen.faces.landmarks import PACKAGED, Landmarker
 
 EYES, MOUTH, CHIN = (18, 22, 23, 27), (87, 93), 129
@@ -22,9 +22,14 @@ EYES, MOUTH, CHIN = (18, 22, 23, 27), (87, 93), 129
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    landmarker = Landmarker(Path(sys.argv[2]) if len(sys.argv) > 2 else PACKAGED)
-    detector = HaarDetector()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("london", type=Path)
+    parser.add_argument("--weights", type=Path, default=PACKAGED)
+    parser.add_argument("--detector", nargs=2, metavar=("NAME", "MODEL"))
+    parser.add_argument("--picture", type=Path)
+    asked = parser.parse_args()
+    folder, landmarker = asked.london, Landmarker(asked.weights)
+    detector = make_detector(asked.detector[0], Path(asked.detector[1])) if asked.detector else make_detector("haar")
     rows = csv.DictReader((folder / "landmarks.csv").open())
     errors, missed = [], 0
     sheet = []
@@ -50,8 +55,8 @@ def main() -> None:
     table = np.array(errors)
     print(f"{len(table)} photographs, {missed} without a detected face: error {100 * table.mean():.2f} %")
     print("by point (eye corners, mouth corners, chin):", (100 * table.mean(0)).round(2))
-    if len(sys.argv) > 3:
-        cv2.imwrite(sys.argv[3], np.concatenate([np.concatenate(sheet[r * 6 : r * 6 + 6], 1) for r in range(4)]))
+    if asked.picture:
+        cv2.imwrite(str(asked.picture), np.concatenate([np.concatenate(sheet[r * 6 : r * 6 + 6], 1) for r in range(4)]))
 
 
 if __name__ == "__main__":

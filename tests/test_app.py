@@ -348,6 +348,22 @@ def test_a_film_on_the_page(server: Server, browser: Any, actors: Path, tmp_path
     page.close()
 
 
+def test_a_film_chosen_before_the_page_is_ready_is_not_forgotten(server: Server, browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "letter.mp4").write_text("Dear all")
+    page = browser.new_page()
+    held: list[Any] = []
+    page.route("**/api/version", lambda route: held.append(route))
+    page.goto(f"http://127.0.0.1:{server.port}/", wait_until="domcontentloaded")
+    page.set_input_files("#file", str(tmp_path / "letter.mp4"))
+    page.wait_for_timeout(100)
+    assert page.is_disabled("#start")
+    assert page.is_disabled("#record")
+    held[0].continue_()
+    page.click("#start")
+    page.wait_for_selector("#failed:not([hidden])")
+    page.close()
+
+
 def test_what_is_no_film_is_told_on_the_page(server: Server, browser: Any, tmp_path: Path) -> None:
     (tmp_path / "letter.mp4").write_text("Dear all")
     page = browser.new_page()

@@ -180,21 +180,30 @@ def test_balanced_sampling_shows_every_expression_as_often(tmp_path: Path) -> No
         assert seen.count("anger") / len(seen) == pytest.approx(expected, abs=0.03)
 
 
-def test_calm_starts_are_stills_of_the_first_frame_that_count_as_neutral(tmp_path: Path) -> None:
+def test_stills_show_the_last_frame_or_the_first_as_neutral(tmp_path: Path) -> None:
     folder = write_tiny_set(tmp_path / "tiny", expressions=("neutral", "anger"), frames=4)
     found = open_set(folder)
-    store = FrameStore(found, 32, DataSettings(calm_start=0.5))
+    store = FrameStore(found, 32, DataSettings(stills=0.5))
     clips = Clips(store, list(found.sequences), 3, 32)
-    calm = 0
-    for epoch in range(1, 9):
+    seen = {"moving": 0, "calm": 0, "apex": 0}
+    for epoch in range(1, 17):
         for batch in clips.training(epoch, 4, seed=0):
             for clip, said, sequence in zip(batch.clips, batch.expressions, batch.sequences):
-                still = bool((clip == clip[:1]).all())
-                assert said == (0 if still else found.expressions.index(sequence.expression))
-                calm += still
-    assert 16 < calm < 48  # of 64
-    with pytest.raises(InputError, match="calm-start needs sequences of neutral"):
-        Clips(FrameStore(open_set(write_tiny_set(tmp_path / "other")), 32, DataSettings(calm_start=0.5)), [], 3, 32)
+                if sequence.expression == "neutral":
+                    assert said == 0
+                elif not (clip == clip[:1]).all():
+                    assert said == 1
+                    seen["moving"] += 1
+                else:
+                    seen["apex" if said else "calm"] += 1
+                    bar = int((clip[0, 0] > clip[0, 0].median()).sum())
+                    assert bar > 90 if said else bar < 40  # it grows from 4 x 6 pixels to 22 x 6
+    assert sum(seen.values()) == 64
+    assert 20 < seen["moving"] < 44
+    assert 6 < seen["calm"] < 26
+    assert 6 < seen["apex"] < 26
+    with pytest.raises(InputError, match="stills needs sequences of neutral"):
+        Clips(FrameStore(open_set(write_tiny_set(tmp_path / "other")), 32, DataSettings(stills=0.5)), [], 3, 32)
 
 
 def test_augmentation_grows_over_its_ramp(tiny_set: Path) -> None:

@@ -1,9 +1,11 @@
 """Detectors that are not in the package: fetched on command, checked, and never without being asked."""
 
 import hashlib
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import huggingface_hub
 import numpy as np
 import pytest
@@ -42,3 +44,53 @@ def test_nothing_is_fetched_without_being_asked(tmp_path: Path) -> None:
 
 def test_the_detector_of_the_package_finds_no_face_in_nothing() -> None:
     assert make_detector("haar").detect(np.zeros((200, 300, 3), np.uint8)) == []
+
+
+class Said:
+    """In the place of MediaPipe's network: of 896 anchors, two of neighbouring size say a face and a third another."""
+
+    def setInput(self, blob: np.ndarray) -> None:
+        assert blob.shape == (1, 3, 128, 128)
+        assert (blob.min(), blob.max()) in ((-1, -1), (-1, 1))  # all black, or black and white
+
+    def getUnconnectedOutLayersNames(self) -> list[str]:
+        return ["boxes", "scores"]
+
+    def forward(self, names: list[str]) -> list[np.ndarray]:
+        boxes, logits = np.zeros((1, 896, 16), np.float32), np.full((1, 896, 1), -9, np.float32)
+        first, second = 2 * (16 * 4 + 8), 512 + 6 * (8 * 2 + 3) + 5  # cells (8, 4) of 16 x 16 and (3, 2) of 8 x 8
+        boxes[0, first, :4], logits[0, first] = (2, -4, 30, 40), 3
+        boxes[0, first + 1, :4], logits[0, first + 1] = (3, -4, 30, 40), 2
+        boxes[0, second, :4], logits[0, second] = (-40, 0, 20, 20), 1
+        return [boxes, logits]
+
+
+def test_mediapipes_anchors_become_boxes_of_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "face_detection_short_range.tflite"
+    model.write_bytes(b"0000TFL3")
+    given: list[bytes] = []
+    monkeypatch.setattr(cv2.dnn, "readNetFromTFLite", lambda data: (given.append(bytes(data)), Said())[1])
+    detector = make_detector("mediapipe", model)
+    image = np.zeros((128, 256, 3), np.uint8)
+    image[:10] = 255
+    found = detector.detect(image)
+    assert [face.box for face in found] == [(110, 24, 60, 80), (12, 60, 40, 40)]
+    assert [face.score for face in found] == pytest.approx([1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-1))])
+    with zipfile.ZipFile(tmp_path / "face_landmarker.task", "w") as bundle:
+        bundle.writestr("face_detector.tflite", b"0000TFL3 in a bundle")
+    make_detector("mediapipe", tmp_path / "face_landmarker.task")
+    assert given == [b"0000TFL3", b"0000TFL3 in a bundle"]
+
+
+def test_what_is_no_model_of_mediapipe_is_told(tmp_path: Path, tiny_set: Path) -> None:
+    refuses("prepare", "folder", tiny_set, tmp_path / "out", "--detector", "mediapipe", says="needs its model")
+    for name, content in (("a.tflite", b"0000TFL3 no network"), ("b.tflite", b""), ("c.task", b"PK no archive")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="no face detector of MediaPipe"):
+            make_detector("mediapipe", tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "d.task", "w") as bundle:
+        bundle.writestr("another.tflite", b"0000TFL3")
+    with pytest.raises(InputError, match="no face detector of MediaPipe"):
+        make_detector("mediapipe", tmp_path / "d.task")
+    with pytest.raises(InputError, match="does not exist"):
+        make_detector("mediapipe", tmp_path / "e.task")

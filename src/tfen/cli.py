@@ -44,6 +44,7 @@ app.command(prepare)
 Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "dfew-official", "synth", "release"]
 assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
 Dynamics = Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"]
+Detector = Literal["haar", "yunet", "mediapipe"]
 Shared = Parameter(name="*")
 All = Annotated[Settings, Shared]
 """Every setting as a flag of its own: --model.width, --train.epochs ..."""
@@ -163,10 +164,10 @@ def synth(
 class Cutting:
     """How faces are found and cut out."""
 
-    detector: Literal["haar", "yunet", "none"] = "haar"
+    detector: Literal[Detector, "none"] = "haar"
     "Finds the faces. none: the box, or the largest centred square."
     detector_model: Path | None = None
-    "The model file of the detector yunet, if it was not fetched with `tfen fetch yunet`."
+    "Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`."
     align: Literal["none", "eyes"] = "eyes"
     "eyes: crops are turned until the eyes are level, where landmarks are known. none: as in the paper."
     size: int = 244
@@ -521,7 +522,7 @@ def analyze(
     window: float = 1.0,
     smoothing: float = 0.2,
     min_confidence: float = 0.0,
-    detector: Literal["haar", "yunet"] = "haar",
+    detector: Detector = "haar",
     detector_model: Path | None = None,
     engine: Literal["torch", "onnxruntime", "openvino"] = "torch",
     json_schema: bool = False,
@@ -546,7 +547,7 @@ def analyze(
         smoothing: Seconds over which neighbouring results are averaged; 0 for none.
         min_confidence: Results whose confidence is below it get no label.
         detector: Finds the faces.
-        detector_model: The model file of the detector yunet, if it was not fetched with `tfen fetch yunet`.
+        detector_model: Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`.
         engine: Runs the network; onnxruntime and openvino need the extra `export`.
         json_schema: Print the schema of results.jsonl and do nothing else.
     """
@@ -695,7 +696,7 @@ def landmarks(
     *,
     out: Path,
     draw: Path | None = None,
-    detector: Literal["haar", "yunet"] = "haar",
+    detector: Detector = "haar",
     detector_model: Path | None = None,
     weights: Path | None = None,
 ) -> None:
@@ -706,7 +707,7 @@ def landmarks(
         out: CSV file to write: a row for each face in each frame, pixels.
         draw: Folder for the frames with the landmarks drawn on them.
         detector: Finds the faces.
-        detector_model: The model file of the detector yunet, if it was not fetched with `tfen fetch yunet`.
+        detector_model: Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`.
         weights: landmarks.safetensors of a network trained with `tfen train-landmarks`; the package's own if not given.
     """
     import cv2

@@ -95,9 +95,10 @@ class DataSettings:
     """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame. local: in
     the surroundings of each pixel, which takes shading away, and colour. Streams need one that does not look at the
     whole clip."""
-    calm_start: float = 0.0
-    """Share of training clips that are a still of their first frame and count as neutral; for sets that have a neutral
-    expression and whose sequences all begin neutral."""
+    stills: float = 0.0
+    """Share of training clips that are a still: of the last frame, which shows the expression, or, as often as there is
+    one expression among all, of the first, which counts as neutral. For sets that have neutral sequences, and where all
+    others go from neutral to the apex."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: every training sequence once an epoch. balanced: as many, drawn so that all expressions are as frequent."""
     face_label: Literal["subject", "sequence"] = "subject"
@@ -107,7 +108,7 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         _at_least("data.augment-ramp", self.augment_ramp, 0)
-        _share("data.calm-start", self.calm_start)
+        _share("data.stills", self.stills)
 
 
 @dataclass(kw_only=True)

@@ -86,10 +86,8 @@ class Clips:
         self.part = part
         self.face_labels = face_labels or {}
         self.expressions = store.found.expressions
-        if store.settings.calm_start and "neutral" not in self.expressions:
-            raise InputError(
-                f"data.calm-start needs sequences of neutral, and {store.found.folder} has none; set it to 0"
-            )
+        if store.settings.stills and "neutral" not in self.expressions:
+            raise InputError(f"data.stills needs sequences of neutral, and {store.found.folder} has none; set it to 0")
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -146,8 +144,10 @@ class Clips:
         for k, rng in zip(group, rngs, strict=True):
             sequence = self.sequences[k]
             expression = sequence.expression
-            if data.calm_start and rng.random() < data.calm_start:
-                numbers, expression = np.zeros(self.frames, np.int64), "neutral"
+            if data.stills and rng.random() < data.stills:
+                calm = rng.random() < 1 / len(self.expressions)
+                numbers = np.full(self.frames, 0 if calm else sequence.frames - 1)
+                expression = "neutral" if calm else expression
             else:
                 numbers = random_frames(sequence.frames, self.frames, rng)
                 if data.augment == "strong":

@@ -1,9 +1,10 @@
 """Finding faces: one interface, a detector that needs no download, and better ones for which a model file is given."""
 
 import hashlib
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ from tfen.errors import InputError, TfenError
 
 LONGEST_SIDE = 480
 """Pictures are searched at no more than this many pixels along their longer side."""
-DetectorName = Literal["haar", "yunet"]
+LARGEST_MODEL = 20_000_000
+"""Bytes of a detector that are read from a bundle; MediaPipe's has 0.2 million."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,73 @@ class YuNetDetector:
         return sorted(found, key=lambda face: -face.score)
 
 
+class MediaPipeDetector:
+    """MediaPipe's detector for faces near the camera (BlazeFace; Bazarevsky et al. 2019) through OpenCV.
+
+    The whole picture is seen at 128 pixels, so that faces smaller than a tenth of it are missed.
+
+    Args:
+        model: face_detection_short_range.tflite (also named blaze_face_short_range.tflite), or the bundle
+            face_landmarker.task, whose detector is taken.
+
+    Raises:
+        InputError: the file is missing, or no such model.
+    """
+
+    name = "mediapipe"
+    _side = 128
+    _least = 0.5
+
+    def __init__(self, model: Path) -> None:
+        if not model.is_file():
+            raise InputError(f"{model} does not exist; --detector-model wants face_detection_short_range.tflite")
+        try:
+            self._net = cv2.dnn.readNetFromTFLite(np.frombuffer(_tflite(model), np.uint8))
+            self._outputs(np.zeros((self._side, self._side, 3), np.uint8))
+        except (cv2.error, ValueError, KeyError, OSError, zipfile.BadZipFile):
+            raise InputError(
+                f"{model} is no face detector of MediaPipe that OpenCV can read; expected face_detection_short_range.tflite "
+                "or face_landmarker.task"
+            ) from None
+        # two anchors in each of 16 x 16 cells, then six in each of 8 x 8; all are as large as the picture
+        self._anchors = np.concatenate(
+            [
+                np.repeat(np.stack(np.meshgrid(at, at), -1).reshape(-1, 2), times, axis=0)
+                for at, times in (((np.arange(16) + 0.5) / 16, 2), ((np.arange(8) + 0.5) / 8, 6))
+            ]
+        )
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        scale = self._side / max(image.shape[:2])
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        square = np.zeros((self._side, self._side, 3), np.uint8)
+        square[: size[1], : size[0]] = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
+        rows, logits = self._outputs(square)
+        likely = np.flatnonzero(logits > np.log(self._least / (1 - self._least)))
+        scores = 1 / (1 + np.exp(-logits[likely].astype(float)))
+        centres = self._anchors[likely] * self._side + rows[likely, :2]
+        boxes = np.concatenate([centres - rows[likely, 2:4] / 2, rows[likely, 2:4]], 1) / scale
+        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self._least, 0.3)
+        found = [
+            Face((float(x), float(y), float(w), float(h)), float(scores[k])) for k in kept for x, y, w, h in [boxes[k]]
+        ]
+        return sorted(found, key=lambda face: -face.score)
+
+    def _outputs(self, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the network says of each anchor: (896, 16) box and points in pixels, and (896,) logits."""
+        self._net.setInput(cv2.dnn.blobFromImage(square, 1 / 127.5, mean=(127.5, 127.5, 127.5)))
+        outputs = {out.shape: out for out in self._net.forward(self._net.getUnconnectedOutLayersNames())}
+        return outputs[1, 896, 16][0], outputs[1, 896, 1][0, :, 0]
+
+
+def _tflite(model: Path) -> bytes:
+    with model.open("rb") as file:
+        if file.read(8)[4:] == b"TFL3":
+            return model.read_bytes()
+    with zipfile.ZipFile(model) as bundle, bundle.open("face_detector.tflite") as file:
+        return file.read(LARGEST_MODEL)
+
+
 def _shrunk(image: np.ndarray) -> tuple[np.ndarray, float]:
     scale = min(1.0, LONGEST_SIDE / max(image.shape[:2]))
     if scale == 1.0:
@@ -148,4 +217,11 @@ def make_detector(name: str, model: Path | None = None) -> FaceDetector:
         return HaarDetector()
     if name == "yunet":
         return YuNetDetector(model or _fetched_yunet())
-    raise InputError(f"the detector {name!r} is unknown; choose haar or yunet")
+    if name == "mediapipe":
+        if model is None:
+            raise InputError(
+                "the detector mediapipe needs its model: give --detector-model face_detection_short_range.tflite "
+                "(docs/data-sets.md says where it is)"
+            )
+        return MediaPipeDetector(model)
+    raise InputError(f"the detector {name!r} is unknown; choose haar, yunet or mediapipe")

@@ -79,8 +79,8 @@ class Analyzer:
 
     Args:
         weights: what `tfen.load` takes, or what it returned.
-        detector: finds the faces: "haar", "yunet", or an object with `name` and `detect`.
-        detector_model: the model file of the detector yunet.
+        detector: finds the faces: "haar", "yunet", "mediapipe", or an object with `name` and `detect`.
+        detector_model: the detector's model file, where it needs one.
         window: seconds.
         smoothing: seconds over which neighbouring probabilities are averaged, with triangular weights; 0 for none.
         min_confidence: results below it get no label.

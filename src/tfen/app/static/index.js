@@ -20,6 +20,7 @@ for (const [name, over] of [["dragover", true], ["dragleave", false], ["drop", f
     }
   });
 }
+choose($("file").files[0]); // chosen before this page was ready
 $("choose").addEventListener("submit", (event) => {
   event.preventDefault();
   if (chosen) analyze(chosen, chosen.name);
@@ -46,6 +47,7 @@ $("record").addEventListener("click", async () => {
     fail("the camera cannot be used; allow it in the browser, or choose a film");
   }
 });
+$("record").disabled = false;
 
 async function analyze(file, name) {
   $("failed").hidden = $("found").hidden = true;

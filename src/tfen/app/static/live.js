@@ -32,6 +32,7 @@ $("start").addEventListener("click", async () => {
   socket.onclose = (event) => { if (socket) { stop(); fail(event.reason || "the connection to the program broke off"); } };
   draw();
 });
+$("start").disabled = false;
 $("stop").addEventListener("click", stop);
 
 function stop() {
