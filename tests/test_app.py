@@ -398,6 +398,10 @@ def test_the_camera_live(server: Server, playwright: Any, actors: Path, tmp_path
     page.click("#start")
     page.wait_for_function("document.getElementById('label').textContent !== 'nobody'", timeout=30000)
     assert page.inner_text("#label") in EXPRESSIONS
+    page.emulate_media(reduced_motion="reduce")
+    bars = """[...document.querySelectorAll('.bar div')].map((bar) =>
+        [bar.parentElement.nextElementSibling.textContent, bar.offsetWidth / bar.parentElement.offsetWidth])"""
+    page.wait_for_function(f"{bars}.every(([text, share]) => Math.abs(parseFloat(text) / 100 - share) < 0.02)")
     page.wait_for_timeout(1500)
     delays = []
     for _ in range(8):

@@ -67,7 +67,7 @@ function told() {
   $("label").textContent = seen ? `${seen.label ?? "not sure"}` : "nobody";
   if (!seen) return;
   for (const [name, [inner, number]] of bars) {
-    inner.style.width = percent(seen[name]);
+    inner.style.width = `${100 * seen[name]}%`;
     number.textContent = percent(seen[name]);
   }
   const delay = performance.now() / 1000 - seen.time;

@@ -2,10 +2,10 @@
 import { $, ask, element, table } from "./common.js";
 
 const runs = await ask("api/runs");
-table($("runs"), [["Run", true], ["Set", true], ["Network", true], ["Accuracy"], ["UAR"], ["Deviation over folds"], ["Folds"], ["Sequences"], ["Subjects"], ["Epoch", true]],
+table($("runs"), [["Run", true], ["Accuracy"], ["UAR"], ["Deviation over folds"], ["Folds"], ["Sequences"], ["Subjects"], ["Set", true], ["Network", true], ["Epoch", true]],
   runs.map((one) => [
     one.report ? element("a", { href: `runs/${one.report}`, textContent: one.run }) : one.run,
-    one.set, one.variant, `${(100 * one.accuracy).toFixed(1)} %`, `${(100 * one.uar).toFixed(1)} %`, `${(100 * one.std).toFixed(1)} %`,
-    one.folds, one.sequences, one.subjects, one.epoch_chosen_by,
+    `${(100 * one.accuracy).toFixed(1)} %`, `${(100 * one.uar).toFixed(1)} %`, `${(100 * one.std).toFixed(1)} %`,
+    one.folds, one.sequences, one.subjects, one.set, one.variant, one.epoch_chosen_by,
   ]));
 if (!runs.length) $("runs").replaceChildren(element("caption", { textContent: "No finished run was found. Make one with tfen crossval, and its report with tfen report." }));
