@@ -1,5 +1,7 @@
 """Algorithm 1: who changes when."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -39,11 +41,14 @@ def test_step_1_changes_the_adversary_alone(variant: str, norm: str) -> None:
     assert changed(network, before) == {"A"}
 
 
+@pytest.mark.parametrize("statistics", ["running", "batch"])
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
 @pytest.mark.parametrize("variant", ["tfen", "without-decoupler", "without-3d", "without-adversarial"])
-def test_step_2_changes_expression_extractor_decoupler_and_temporal_network_alone(variant: str, optimiser: str) -> None:
+def test_step_2_changes_expression_extractor_decoupler_and_temporal_network_alone(
+    variant: str, optimiser: str, statistics: str
+) -> None:
     network = TFEN(3, 3, 8, variant).train()  # type: ignore[arg-type]
-    game = Game(network, TrainSettings(optimiser=optimiser))  # type: ignore[arg-type]
+    game = Game(network, TrainSettings(optimiser=optimiser, adversary_statistics=statistics))  # type: ignore[arg-type]
     before = snapshot(network)
     game.network_step(batch())
     assert changed(network, before) == {"E", "D", "T"}
@@ -70,17 +75,18 @@ def test_the_face_extractor_never_changes_over_many_steps_of_both_players() -> N
     assert changed(network, before) == {"E", "D", "A", "T"}
 
 
-def test_step_2_reports_the_losses_of_equations_3_4_and_6() -> None:
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_step_2_reports_the_losses_of_equations_3_4_and_6(statistics: str) -> None:
     network = TFEN(3, 3, 8, dropout=0.0)
-    game = Game(network, TrainSettings(alpha=2.5))
+    game = Game(network, TrainSettings(alpha=2.5, adversary_statistics=statistics))  # type: ignore[arg-type]
     given = batch()
     network.train()
     assert network.adversary is not None
-    network.adversary.eval()
+    adversary = copy.deepcopy(network.adversary).train(statistics == "batch")
     with torch.no_grad():
         typical = network.clip_features(given.clips)
         scores = network.temporal(typical).softmax(1).numpy()
-        faces = network.adversary(typical.flatten(0, 1)).softmax(1).numpy().reshape(6, 3, 3).mean(1)
+        faces = adversary(typical.flatten(0, 1)).softmax(1).numpy().reshape(6, 3, 3).mean(1)
     expression = -np.log(scores[np.arange(6), given.expressions.numpy()]).mean()
     confusion = ((1 / 3 - faces) ** 2).sum(1).mean()
     figures = game.network_step(given)

@@ -162,6 +162,8 @@ class TrainSettings:
     """Weight of the EC-STFL loss (Jiang et al. 2020) in the variants that have it."""
     adversary_interval: int = 3
     """A is updated in every such iteration ("number of training steps applied to A")."""
+    adversary_statistics: Literal["running", "batch"] = "running"
+    """What A's BatchNorm goes by while E, D and T learn: what it has seen while A learned, or the batch."""
     turns: Turns = "iterations"
     """What the interval counts; three-of-adversary: that many steps of A for each of E, D, T."""
     norm: Norm = "squared"

@@ -89,6 +89,8 @@ class Game:
                 loss = expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
             if adversary is not None:
                 adversary.eval().requires_grad_(False)
+                if settings.adversary_statistics == "batch":
+                    _follow_batch(adversary, True)
                 confusion = confusion_loss(gathered(network.face_scores(typical)), settings.norm)
                 loss = network_loss(expression, confusion, settings.alpha)
                 figures["confusion_loss"] = confusion.item()
@@ -98,6 +100,7 @@ class Game:
         self.network_optimiser.step()
         if adversary is not None:
             adversary.requires_grad_(True)
+            _follow_batch(adversary, False)
         right = (scores.argmax(1) == labels).float().mean()
         return {
             "loss": loss.item(),
@@ -120,6 +123,14 @@ class Game:
         ):
             for group in [] if optimiser is None else optimiser.param_groups:
                 group["lr"] = start * factor
+
+
+def _follow_batch(adversary: nn.Module, follow: bool) -> None:
+    """Let BatchNorm go by the statistics of the batch and learn nothing from them, or end that."""
+    for part in adversary.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.track_running_stats = not follow
+            part.train(follow)
 
 
 def make_optimiser(modules: Sequence[nn.Module | None], lr: float, settings: TrainSettings) -> torch.optim.Optimizer:
