@@ -3,7 +3,8 @@
 usage: python benchmarks/weights.py WEIGHTS SET [SET ...]
 
 WEIGHTS is what `tfen.load` takes, such as "packaged". Prints, for each set, a row for each true expression: how many
-sequences of it are told as what, and the share that is right; and how often bf16 says the same as single precision.
+sequences of it are told as what, and the share that is right; the same for the last frame alone, as if it were a
+photograph, where sequences have several; and how often bf16 says the same as single precision.
 """
 
 import sys
@@ -17,13 +18,17 @@ from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import open_set
 
 
-def confusion(weights: str, folder: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray], float]:
-    """Return the weights' expressions, for each true one how often each was said, and the share that bf16 says too."""
+def confusions(weights: str, folder: Path) -> tuple[tuple[str, ...], dict[str, dict[str, np.ndarray]], float]:
+    """Return the weights' expressions, how often each was said for each true one, of sequences and of their last frames,
+    and the share of sequences of which bf16 says the same."""
     loaded, found = load(weights), open_set(folder)
     settings = loaded.settings
     store = FrameStore(found, settings.model.image_size, settings.data)
     clips = Clips(store, list(found.sequences), settings.model.frames, settings.model.image_size)
-    counts = {name: np.zeros(len(loaded.expressions), int) for name in found.expressions}
+    counts = {
+        what: {name: np.zeros(len(loaded.expressions), int) for name in found.expressions}
+        for what in ("sequences", "last frames")
+    }
     same = 0
     with torch.inference_mode():
         for batch in clips.testing(32):
@@ -31,22 +36,28 @@ def confusion(weights: str, folder: Path) -> tuple[tuple[str, ...], dict[str, np
             with torch.autocast("cpu", torch.bfloat16):
                 again = loaded.network(batch.clips).argmax(1).tolist()
             same += sum(one == other for one, other in zip(said, again))
-            for sequence, number in zip(batch.sequences, said):
-                counts[sequence.expression][number] += 1
+            still = loaded.network(batch.clips[:, -1:].expand_as(batch.clips)).argmax(1).tolist()
+            for sequence, number, alone in zip(batch.sequences, said, still):
+                counts["sequences"][sequence.expression][number] += 1
+                counts["last frames"][sequence.expression][alone] += 1
+    if all(sequence.frames == 1 for sequence in found.sequences):
+        del counts["last frames"]
     return loaded.expressions, counts, same / len(found.sequences)
 
 
 def main() -> None:
     weights, *folders = sys.argv[1:]
     for folder in folders:
-        names, counts, same = confusion(weights, Path(folder))
-        print(f"\n{folder}\n{'true':<12}" + "".join(f"{name[:9]:>10}" for name in names) + f"{'right':>8}")
-        for true, row in counts.items():
-            right = row[names.index(true)] / row.sum() if true in names else float("nan")
-            print(f"{true:<12}" + "".join(f"{count:>10}" for count in row) + f"{100 * right:>6.1f} %")
-        total = sum(row.sum() for row in counts.values())
-        right = sum(row[names.index(true)] for true, row in counts.items() if true in names)
-        print(f"{100 * right / total:.1f} % of {total} sequences; bf16 says the same of {100 * same:.1f} %")
+        names, counts, same = confusions(weights, Path(folder))
+        for what, rows in counts.items():
+            print(f"\n{folder}, {what}\n{'true':<12}" + "".join(f"{name[:9]:>10}" for name in names) + f"{'right':>8}")
+            for true, row in rows.items():
+                right = row[names.index(true)] / row.sum() if true in names else float("nan")
+                print(f"{true:<12}" + "".join(f"{count:>10}" for count in row) + f"{100 * right:>6.1f} %")
+            total = sum(row.sum() for row in rows.values())
+            right = sum(row[names.index(true)] for true, row in rows.items() if true in names)
+            print(f"{100 * right / total:.1f} % of {total} {what}")
+        print(f"bf16 says the same of {100 * same:.1f} % of the sequences")
 
 
 if __name__ == "__main__":
