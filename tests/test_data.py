@@ -10,7 +10,7 @@ from tfen.config import DataSettings, FoldSettings
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.folds import make_folds, subject_folds, subjects_of
 from tfen.data.prepared import natural, open_set
-from tfen.data.sampling import middle_frames, played_differently, random_frames
+from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import augmented, centre_crop, crop_and_flip, normalised, stored_size, strong, to_network
 from tfen.errors import InputError
 
@@ -160,13 +160,18 @@ def test_greyscale_leaves_no_colour(tiny_set: Path) -> None:
     assert (frame[..., 1] == frame[..., 2]).all()
 
 
-def test_strong_augmentation_plays_clips_backwards_or_holds_their_last_frame() -> None:
-    numbers, rng = np.array([0, 2, 4, 5]), np.random.default_rng(0)
-    seen = [tuple(played_differently(numbers, 6, rng).tolist()) for _ in range(600)]
-    shares = {way: seen.count(way) / 600 for way in set(seen)}
-    assert set(shares) == {(0, 2, 4, 5), (5, 4, 2, 0), (5, 5, 5, 5)}
-    assert shares[(5, 4, 2, 0)] == pytest.approx(1 / 3, abs=0.06)
-    assert shares[(5, 5, 5, 5)] == pytest.approx(1 / 4, abs=0.06)
+def test_clips_are_played_backwards_as_often_as_asked_for(tmp_path: Path) -> None:
+    found = open_set(write_tiny_set(tmp_path / "tiny", expressions=("anger", "fear"), frames=4))
+    clips = Clips(FrameStore(found, 32, DataSettings(backwards=0.25)), list(found.sequences), 4, 32)
+    turned = []
+    for epoch in range(1, 21):
+        for batch in clips.training(epoch, 4, seed=0):
+            bars = (batch.clips[:, :, 0] > batch.clips[:, :, 0].flatten(2).median(2)[0][..., None, None]).sum((2, 3))
+            steps = bars.diff(dim=1).sign()
+            assert (steps == steps[:, :1]).all()  # the bar grows all the time, or shrinks
+            turned += (steps[:, 0] < 0).tolist()
+    assert len(turned) == 160
+    assert sum(turned) / 160 == pytest.approx(0.25, abs=0.1)
 
 
 def test_balanced_sampling_shows_every_expression_as_often(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tfen.config import PRESETS, FoldSettings, Settings, make_settings, plain, settings_from
 from tfen.data.folds import make_folds, write_folds
 from tfen.data.prepared import PreparedSet, Sequence, natural, open_set, write_set
-from tfen.data.sampling import middle_frames, played_differently, random_frames
+from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import normalised
 from tfen.errors import InputError
 from tfen.evaluation.calibration import reliability, tempered
@@ -56,9 +56,6 @@ def test_a_clip_takes_one_frame_of_each_segment(count: int, frames: int, seed: i
         assert (numbers >= np.floor(starts)).all()
         assert (numbers < np.ceil(ends)).all()
         assert numbers[-1] < count
-    other = played_differently(numbers, count, rng)
-    assert set(other.tolist()) <= {*numbers.tolist(), count - 1}
-    assert len(other) == frames
 
 
 @st.composite

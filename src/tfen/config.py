@@ -70,8 +70,8 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         _at_least("model.width", self.width, 8)
-        if self.width % 8:
-            raise InputError(f"model.width is {self.width}, expected a multiple of 8")
+        if self.width % 4:
+            raise InputError(f"model.width is {self.width}, expected a multiple of 4")
         _at_least("model.image-size", self.image_size, 32)
         _at_least("model.frames", self.frames, 1)
         _share("model.dropout", self.dropout)
@@ -85,8 +85,7 @@ class DataSettings:
     grey: bool = False
     """Take all colour away (CK+ in the paper)."""
     augment: Augment = "paper"
-    """paper: random crop and flip. mild and strong: light, blur, geometry, noise and cut-outs, too; strong also plays
-    clips backwards and holds their last frame, for real-world transfer."""
+    """paper: random crop and flip. mild and strong: light, blur, geometry, noise and cut-outs, too."""
     augment_ramp: int = 0
     """Epochs over which mild or strong augmentation grows from nothing to its full strength."""
     bend: bool = True
@@ -95,6 +94,8 @@ class DataSettings:
     """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame. local: in
     the surroundings of each pixel, which takes shading away, and colour. Streams need one that does not look at the
     whole clip."""
+    backwards: float = 0.0
+    """Share of training clips that are played backwards: an apex that goes back to neutral shows the expression, too."""
     stills: float = 0.0
     """Share of training clips that are a still: of the last frame, which shows the expression, or, as often as there is
     one expression among all, of the first, which counts as neutral. For sets that have neutral sequences, and where all
@@ -108,6 +109,7 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         _at_least("data.augment-ramp", self.augment_ramp, 0)
+        _share("data.backwards", self.backwards)
         _share("data.stills", self.stills)
 
 

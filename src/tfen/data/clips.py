@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tfen.config import DataSettings
 from tfen.data.prepared import PreparedSet, Sequence, read_image
-from tfen.data.sampling import middle_frames, played_differently, random_frames
+from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import augmented, centre_crop, fit_frame, stored_size, to_network
 from tfen.errors import InputError
 
@@ -150,8 +150,8 @@ class Clips:
                 expression = "neutral" if calm else expression
             else:
                 numbers = random_frames(sequence.frames, self.frames, rng)
-                if data.augment == "strong":
-                    numbers = played_differently(numbers, sequence.frames, rng)
+                if data.backwards and rng.random() < data.backwards:
+                    numbers = numbers[::-1]
             frames.append(self.store.frames(sequence, numbers))
             shown.append(expression)
         clips = torch.from_numpy(np.stack(frames))

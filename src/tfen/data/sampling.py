@@ -15,16 +15,3 @@ def random_frames(count: int, frames: int, rng: np.random.Generator) -> np.ndarr
     """Return a random frame of each of `frames` equal segments, for training; ascending."""
     places = np.floor((np.arange(frames) + rng.random(frames)) * count / frames).astype(np.int64)
     return np.minimum(places, count - 1)
-
-
-def played_differently(numbers: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a clip's frame numbers backwards (one time in three), or its last frame held (one in four), or as is.
-
-    The expression stays the same one: an apex that goes back to neutral, and a photograph, show it too.
-    """
-    way = rng.random()
-    if way < 1 / 3:
-        return numbers[::-1]
-    if way < 7 / 12:
-        return np.full_like(numbers, count - 1)
-    return numbers
