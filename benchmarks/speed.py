@@ -47,10 +47,20 @@ def make_game(settings: Settings, faces: int, precision: str = "no") -> Game:
     return Game(network, settings.train, accelerator)
 
 
-def make_clips(found: PreparedSet, settings: Settings) -> Clips:
+def make_clips(found: PreparedSet, settings: Settings, device: str = "cpu") -> Clips:
     store = FrameStore(found, settings.model.image_size, settings.data)
     labels = face_labels(list(found.sequences), settings.data)
-    return Clips(store, list(found.sequences), settings.model.frames, settings.model.image_size, labels)
+    model = settings.model
+    return Clips(store, list(found.sequences), model.frames, model.image_size, labels, device=torch.device(device))
+
+
+def loaded(clips: Clips, batch: int, steps: int) -> float:
+    """Return the clips a second that the loader makes when nobody else works."""
+    for _ in zip(clips.training(1, batch, 0), range(steps)):  # decodes the frames
+        pass
+    start = time.perf_counter()
+    made = sum(len(one.expressions) for one, _ in zip(clips.training(2, batch, 0), range(steps)))
+    return made / (time.perf_counter() - start)
 
 
 def epoch(game: Game, clips: Clips, batch: int, steps: int) -> tuple[float, float, int]:
@@ -119,13 +129,13 @@ def main() -> None:
             epoch(game, clips, batch, 10**6 if size < 100 else steps)  # decodes the frames
             runs = [epoch(game, clips, batch, steps) for _ in range(3)]
             took, waited, count = (sum(values) for values in zip(*runs))
-            start = time.perf_counter()
-            made = sum(len(one.expressions) for one, _ in zip(clips.training(2, batch, 0), range(steps)))
-            alone = made / (time.perf_counter() - start)
+            alone = loaded(clips, batch, steps)
+            for_accelerator = loaded(make_clips(found, settings, "meta"), batch, steps)  # nothing is computed there
             flops = operations(game, next(iter(clips.testing(batch))))
             print(
                 f"width {width}, {size} pixels, batches of {batch}: {count / took:.2f} clips/s, "
-                f"{100 * waited / took:.1f} % of the time waiting for the loader (alone it makes {alone:.0f} clips/s), "
+                f"{100 * waited / took:.1f} % of the time waiting for the loader (alone it makes {alone:.0f} clips/s, "
+                f"and {for_accelerator:.0f} where an accelerator normalises), "
                 f"{flops * count / took / best:.2f} of the rate of large matrix products ({flops / 1e9:.1f} GFLOP a clip)"
             )
             if (width, size, batch) == sizes[0]:

@@ -7,6 +7,7 @@ import torch
 from conftest import write_tiny_set
 
 from tfen.config import DataSettings, FoldSettings
+from tfen.data import transforms
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.folds import make_folds, subject_folds, subjects_of
 from tfen.data.prepared import natural, open_set
@@ -172,6 +173,22 @@ def test_clips_are_played_backwards_as_often_as_asked_for(tmp_path: Path) -> Non
             turned += (steps[:, 0] < 0).tolist()
     assert len(turned) == 160
     assert sum(turned) / 160 == pytest.approx(0.25, abs=0.1)
+
+
+def test_on_an_accelerator_clips_are_normalised_there(tiny_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the device "meta" nothing is computed; it stands for any accelerator."""
+    found, there, places = open_set(tiny_set), torch.device("meta"), []
+
+    def watched(clips: torch.Tensor, how: str) -> torch.Tensor:
+        places.append(clips.device)
+        return normalised(clips, how)
+
+    monkeypatch.setattr(transforms, "normalised", watched)
+    clips = Clips(FrameStore(found, 32, DataSettings()), list(found.sequences), 3, 32, device=there)
+    for batch in (next(iter(clips.training(1, 4, seed=0))), next(iter(clips.testing(4)))):
+        assert batch.clips.device == there
+        assert batch.clips.shape == (4, 3, 3, 32, 32)
+    assert set(places) == {there}
 
 
 def test_balanced_sampling_shows_every_expression_as_often(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 Rngs = Sequence[np.random.Generator]
 """Random numbers of each clip of a batch: what happens to a clip depends on no other."""
+CPU = torch.device("cpu")
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, RGB in [0, 1]."""
 
@@ -50,9 +51,12 @@ def crop_and_flip(clips_BSHWC: Tensor, size: int, rngs: Rngs) -> Tensor:
     return torch.stack(out)
 
 
-def to_network(clips_BSHWC: Tensor, normalise: str) -> Tensor:
-    """Return uint8 clips as normalised floats, (B, S, 3, H, W)."""
-    return normalised(clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255, normalise)
+def to_network(clips_BSHWC: Tensor, normalise: str, device: torch.device = CPU) -> Tensor:
+    """Return uint8 clips as normalised floats, (B, S, 3, H, W), on a device: they go there as bytes."""
+    if device.type == "cuda":
+        clips_BSHWC = clips_BSHWC.contiguous().pin_memory()
+    there = clips_BSHWC.to(device, non_blocking=True)
+    return normalised(there.permute(0, 1, 4, 2, 3).float() / 255, normalise)
 
 
 def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:
@@ -158,6 +162,7 @@ def augmented(
     normalise: str,
     share: float = 1.0,
     bend: bool = True,
+    device: torch.device = CPU,
 ) -> Tensor:
     """Return uint8 clips as training sees them, normalised, (B, S, 3, size, size).
 
@@ -165,7 +170,8 @@ def augmented(
         rngs: of each clip.
         share: of the full strength of mild and strong augmentation.
         bend: see `strong`.
+        device: where they go; what is more than crop and flip is done here first.
     """
     if augment == "paper":
-        return to_network(crop_and_flip(clips_BSHWC, size, rngs), normalise)
-    return strong(clips_BSHWC, size, rngs, normalise, share * STRENGTH[augment], bend)
+        return to_network(crop_and_flip(clips_BSHWC, size, rngs), normalise, device)
+    return strong(clips_BSHWC, size, rngs, normalise, share * STRENGTH[augment], bend).to(device)

@@ -79,8 +79,9 @@ def train_network(
         network.face_extractor.load_state_dict(faces.network.lower.state_dict())
         if network.adversary is not None:
             network.adversary.load_state_dict(faces.network.upper.state_dict())
-    clips = Clips(store, training, model.frames, model.image_size, labels, processes.part())
-    measured = Clips(store, choosing, model.frames, model.image_size, part=processes.part())
+    part, device = processes.part(), accelerator.device
+    clips = Clips(store, training, model.frames, model.image_size, labels, part, device)
+    measured = Clips(store, choosing, model.frames, model.image_size, part=part, device=device)
     course = train(
         network,
         clips,
