@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -54,13 +55,10 @@ def make_clips(found: PreparedSet, settings: Settings, device: str = "cpu") -> C
     return Clips(store, list(found.sequences), model.frames, model.image_size, labels, device=torch.device(device))
 
 
-def loaded(clips: Clips, batch: int, steps: int) -> float:
+def loaded(clips: Clips, batch: int) -> float:
     """Return the clips a second that the loader makes when nobody else works."""
-    for _ in zip(clips.training(1, batch, 0), range(steps)):  # decodes the frames
-        pass
-    start = time.perf_counter()
-    made = sum(len(one.expressions) for one, _ in zip(clips.training(2, batch, 0), range(steps)))
-    return made / (time.perf_counter() - start)
+    took = [seconds(partial(deque, clips.training(epoch, batch, 0), 0)) for epoch in (1, 2, 3)]
+    return len(clips) / min(took[1:])  # the first decodes the frames
 
 
 def epoch(game: Game, clips: Clips, batch: int, steps: int) -> tuple[float, float, int]:
@@ -129,8 +127,8 @@ def main() -> None:
             epoch(game, clips, batch, 10**6 if size < 100 else steps)  # decodes the frames
             runs = [epoch(game, clips, batch, steps) for _ in range(3)]
             took, waited, count = (sum(values) for values in zip(*runs))
-            alone = loaded(clips, batch, steps)
-            for_accelerator = loaded(make_clips(found, settings, "meta"), batch, steps)  # nothing is computed there
+            alone = loaded(clips, batch)
+            for_accelerator = loaded(make_clips(found, settings, "meta"), batch)  # nothing is computed there
             flops = operations(game, next(iter(clips.testing(batch))))
             print(
                 f"width {width}, {size} pixels, batches of {batch}: {count / took:.2f} clips/s, "

@@ -148,7 +148,7 @@ class Clips:
             sequence = self.sequences[k]
             expression = sequence.expression
             if data.stills and rng.random() < data.stills:
-                calm = rng.random() < 1 / len(self.expressions)
+                calm = rng.random() < 0.25
                 numbers = np.full(self.frames, 0 if calm else sequence.frames - 1)
                 expression = "neutral" if calm else expression
             else:
