@@ -277,11 +277,11 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
     # Weights for faces of strangers: everything synthetic data can vary is varied, colour plays no part.
     "release": {
-        "model": {"variant": "without-facial-decoupling", "width": 16, "image_size": 64, "frames": 5},
-        "data": {"normalise": "local", "augment": "strong", "augment_ramp": 10, "grey": True},
+        "model": {"variant": "without-facial-decoupling", "width": 20, "image_size": 64, "frames": 5},
+        "data": {"normalise": "local", "augment": "mild", "augment_ramp": 10, "grey": True},
         "face": {"epochs": 3, "lr": 0.003},
         "train": {
-            "epochs": 48,
+            "epochs": 44,
             "batch_size": 24,
             "precision": "bf16",
             "optimiser": "adamw",
