@@ -41,7 +41,9 @@ app = App(
 prepare = App(name="prepare", help="Turn recordings of your own, or a data set, into a prepared set.")
 app.command(prepare)
 
-Preset = Literal["paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "dfew-official", "synth", "release"]
+Preset = Literal[
+    "paper-ckplus", "paper-mmi", "paper-oulu", "paper-dfew", "dfew-official", "synth", "synth-fast-adversary", "release"
+]
 assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
 Dynamics = Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"]
 Detector = Literal["haar", "yunet", "mediapipe"]
