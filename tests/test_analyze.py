@@ -483,3 +483,5 @@ def test_the_packaged_weights_tell_a_smile_from_a_calm_face(actors: Path) -> Non
         before = np.mean([said for time, said in smiling if time < 0.8])
         after = max(said for time, said in smiling if time > 1.2)
         assert after > before + 0.3, (number, smiling)
+        if number == 0:  # the other one's closed smile, once it stays, is told as contempt
+            assert np.mean([said for time, said in smiling if time > 2.2]) > before + 0.3, smiling

@@ -95,7 +95,8 @@ class DataSettings:
     the surroundings of each pixel, which takes shading away, and colour. Streams need one that does not look at the
     whole clip."""
     backwards: float = 0.0
-    """Share of training clips that are played backwards: an apex that goes back to neutral shows the expression, too."""
+    """Share of training clips, stills apart, that are played backwards: an apex that goes back to neutral shows the
+    expression, too."""
     stills: float = 0.0
     """Share of training clips that are a still: of the last frame, which shows the expression, or, one time in four, of
     the first, which counts as neutral. For sets that have neutral sequences, and where all others go from neutral to the

@@ -72,7 +72,7 @@ class Clips:
         face_labels: face label of a subject (or sequence) name; those not in it get -1.
         part: number of this process, from 0 on, and how many share the clips.
         device: where batches lie. Cropped and flipped clips go to an accelerator as bytes and are normalised there,
-            which leaves a loader's thread a twelfth of the work.
+            which leaves a loader's thread a tenth of the work.
     """
 
     def __init__(

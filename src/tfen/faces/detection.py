@@ -142,11 +142,9 @@ class MediaPipeDetector:
         likely = np.flatnonzero(logits > np.log(self._least / (1 - self._least)))
         scores = 1 / (1 + np.exp(-logits[likely].astype(float)))
         centres = self._anchors[likely] * self._side + rows[likely, :2]
-        boxes = np.concatenate([centres - rows[likely, 2:4] / 2, rows[likely, 2:4]], 1) / scale
-        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self._least, 0.3)
-        found = [
-            Face((float(x), float(y), float(w), float(h)), float(scores[k])) for k in kept for x, y, w, h in [boxes[k]]
-        ]
+        boxes = (np.concatenate([centres - rows[likely, 2:4] / 2, rows[likely, 2:4]], 1) / scale).tolist()
+        kept = cv2.dnn.NMSBoxes(boxes, scores.tolist(), self._least, 0.3)
+        found = [Face(tuple(boxes[k]), float(scores[k])) for k in kept]
         return sorted(found, key=lambda face: -face.score)
 
     def _outputs(self, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
