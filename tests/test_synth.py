@@ -8,7 +8,7 @@ import pytest
 from conftest import refuses, tfen
 
 from tfen.data.prepared import open_set
-from tfen.synth.expressions import ACTION_UNITS, PROTOTYPES, action_units, actions_over_time, intensity
+from tfen.synth.expressions import ACTION_UNITS, PROTOTYPES, action_units, actions_over_time, intensity, resting
 from tfen.synth.people import make_subject
 
 
@@ -133,6 +133,14 @@ def test_happiness_is_action_units_6_and_12_and_surprise_1_2_5_26() -> None:
         assert units[0].max() < 0.3
 
 
+def test_calm_faces_keep_their_lips_closed_and_hardly_smile() -> None:
+    names = ["browDownLeft", "browDownRight", "mouthSmileLeft", "mouthUpperUpLeft", "mouthLowerDownLeft"]
+    rest = np.stack([resting(names, np.random.default_rng([7, k])) for k in range(400)]).mean(0)
+    assert rest[0] == pytest.approx(rest[1], rel=0.1)
+    assert rest[2] < 0.6 * rest[0]
+    assert rest[3:].max() < 0.35 * rest[0]
+
+
 def test_people_are_mixed_and_the_same_for_the_same_seed() -> None:
     people = [make_subject(k, np.random.default_rng([0, k])) for k in range(60)]
     assert people[7] == make_subject(7, np.random.default_rng([0, 7]))
@@ -143,3 +151,67 @@ def test_people_are_mixed_and_the_same_for_the_same_seed() -> None:
     assert any(person.glasses for person in people)
     assert any(person.beard == "full" for person in people)
     assert all(person.beard == "none" for person in people if person.sex == "female")
+
+
+def test_nothing_pierces_the_chin(tmp_path: Path) -> None:
+    """Their mouths lie high, and the mouth's lining must not come through below the lips."""
+    made = tfen("synth", tmp_path / "faces", "--subjects", 2, "--first-subject", 34, "--seed", 21, "--frames", 2, "--size",
+                112, "--variation", "lab", "--expressions", "sadness", "--jobs", 1)  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    for name in ("s0034-sadness", "s0035-sadness"):
+        points = np.array(json.loads((tmp_path / f"faces/truth/{name}.json").read_text())["landmarks"])[-1]
+        frame = cv2.imread(str(tmp_path / f"faces/frames/{name}/0002.jpg"))
+        assert frame is not None
+        lip, chin = points[57], points[8]
+        between = [lip + (chin - lip) * share for share in np.linspace(0.15, 0.85, 20)]
+        bright = [frame[round(y), round(x)].max() for x, y in between if y < len(frame) - 0.5]
+        assert min(bright) > 0.6 * np.median(bright)
+
+
+def sheets(folder: Path, colour: tuple[int, ...], places: list[tuple[float, float, float]]) -> None:
+    """Write an asset in MakeHuman's format: bent sheets 40 mm wide, (bottom, top, depth) in metres from the lips."""
+    folder.mkdir(parents=True)
+    rows, faces = [], []
+    for k, (low, high, depth) in enumerate(places):
+        for across in np.linspace(-0.02, 0.02, 9):
+            rows += [f"520 520 520 1 0 0 {across:.4f} {z:.4f} {-depth - 20 * across**2:.4f}" for z in (low, high)]
+        first = 18 * k + 1
+        faces += [f"f {a}/1 {a + 2}/2 {a + 3}/3 {a + 1}/1" for a in range(first, first + 16, 2)]
+    scales = ["x_scale 14598 14670 0.064", "y_scale 520 132 0.060", "z_scale 520 14598 0.030"]
+    (folder / "made.mhclo").write_text("\n".join([*scales, "verts 0", *rows]))
+    (folder / "made.obj").write_text("\n".join(["vt 0.2 0.2", "vt 0.5 0.8", "vt 0.8 0.5", *faces]))
+    cv2.imwrite(str(folder / "made.png"), np.full((32, 32, 4), colour, np.uint8))
+
+
+def make_assets(folder: Path) -> Path:
+    """Skins of one colour, brows and lashes that cannot be seen, green teeth that are made 2 cm too low."""
+    (folder / "skins").mkdir(parents=True)
+    for age in ("young", "middleage", "old"):
+        for ancestry in ("african", "asian", "caucasian"):
+            for sex in ("female", "male"):
+                skin = np.full((64, 64, 3), 150, np.uint8)
+                cv2.imwrite(str(folder / "skins" / f"{age}_{ancestry}_{sex}__plain.png"), skin)
+    sheets(folder / "teeth/made", (0, 255, 0, 255), [(-0.028, -0.019, 0.021), (-0.019, -0.010, 0.016)])
+    for kind in ("eyebrows", "eyelashes"):
+        sheets(folder / kind / "made", (0, 0, 0, 0), [(0, 0.01, 0)])
+    return folder
+
+
+def test_teeth_stand_where_the_lips_open(tmp_path: Path) -> None:
+    made = tfen("synth", tmp_path / "faces", "--assets", make_assets(tmp_path / "assets"), "--subjects", 2, "--frames", 2,
+                "--size", 112, "--variation", "lab", "--expressions", "fear", "surprise", "--jobs", 1)  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    for path in sorted((tmp_path / "faces/truth").glob("*.json")):
+        points = np.array(json.loads(path.read_text())["landmarks"])[-1]
+        frame = cv2.imread(str(tmp_path / "faces/frames" / path.stem / "0002.jpg"))
+        assert frame is not None
+        green = frame[..., 1].astype(int) - frame.max(2, initial=0, where=[True, False, True]) > 25
+        mouth = cv2.fillPoly(np.zeros(green.shape, np.uint8), [np.round(points[48:60]).astype(np.int32)], 1)
+        assert green.sum() > 8, path.stem
+        assert not (green & (cv2.dilate(mouth, np.ones((5, 5), np.uint8)) == 0)).any(), path.stem
+
+
+def test_an_asset_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    assets = make_assets(tmp_path / "assets")
+    (assets / "teeth/made/made.mhclo").write_text("nothing of use")
+    refuses("synth", tmp_path / "faces", "--assets", assets, "--subjects", 1, "--jobs", 1, says="teeth/made")

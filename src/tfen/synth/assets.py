@@ -16,7 +16,7 @@ import warp as wp
 from tfen.data.prepared import read_image
 from tfen.errors import InputError
 from tfen.synth import skin as skins
-from tfen.synth.head import ACROSS_RANGE, DOWN_RANGE, SKIN, Head, Shape
+from tfen.synth.head import ACROSS_RANGE, DOWN_RANGE, INSIDE_LIP, SKIN, Head, Shape
 from tfen.synth.kernels import nearest_on_mesh
 from tfen.synth.parts import TEXTURE, Jaw, Part
 from tfen.synth.people import Subject
@@ -98,7 +98,7 @@ def dress(folder: str, head: Head, shape: Shape, subject: Subject, rng: np.rando
     parts = [
         _brows(_choose(root, "eyebrows", rng), head, shape, colour),
         _lashes(_choose(root, "eyelashes", rng)),
-        *_teeth(_choose(root, "teeth", rng), shape, subject.teeth),
+        *_teeth(_choose(root, "teeth", rng, GAPPY_TEETH), shape, subject.teeth),
     ]
     if subject.hairstyle != "bald":
         names = HAIR[(subject.sex, subject.hairstyle)]
@@ -127,8 +127,9 @@ def _head_map(path: str) -> Array:
     return cv2.remap(image, columns, rows, cv2.INTER_CUBIC).clip(0, 1) ** 2.2
 
 
-def _choose(root: Path, kind: str, rng: np.random.Generator) -> Proxy:
-    folders = sorted(path for path in (root / kind).glob("*") if path.is_dir() and any(path.glob("*.mhclo")))
+def _choose(root: Path, kind: str, rng: np.random.Generator, without: tuple[str, ...] = ()) -> Proxy:
+    there = (path for path in (root / kind).glob("*") if path.is_dir() and any(path.glob("*.mhclo")))
+    folders = sorted(path for path in there if path.name not in without)
     if not folders:
         raise InputError(f"{root}/{kind} holds no asset (a folder with .mhclo, .obj and .png); give MakeHuman's assets")
     return _proxy(str(folders[int(rng.integers(len(folders)))]))
@@ -158,8 +159,12 @@ def _proxy(folder: str) -> Proxy:
             except ValueError:
                 continue
             rows.append([numbers[0]] * 3 + [1, 0, 0, 0, 0, 0] if len(numbers) == 1 else numbers)
-    table = np.array(rows)
-    faces, corners = _read_obj(mesh, len(table))
+    try:
+        table = np.array(rows).reshape(len(rows), 9)
+        sizes = tuple(scales[axis] for axis in "xyz")
+        faces, corners = _read_obj(mesh, len(table))
+    except (KeyError, ValueError, IndexError):
+        raise InputError(f"{place} cannot be read as an asset; give one of MakeHuman's (.mhclo and .obj)") from None
     data = cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None:
         raise InputError(f"{picture} cannot be read as an image")
@@ -171,7 +176,7 @@ def _proxy(folder: str) -> Proxy:
         table[:, :3].astype(int),
         table[:, 3:6],
         table[:, 6:9],
-        tuple(scales[axis] for axis in "xyz"),
+        sizes,
         faces,
         corners,
         np.ascontiguousarray(image),
@@ -224,19 +229,36 @@ def _brows(proxy: Proxy, head: Head, shape: Shape, colour: Array) -> Part:
     )
 
 
+GAPPY_TEETH = ("teeth_shape01", "teeth_shape02", "teeth_shape04")
+"""Rows without teeth, or with wide gaps: worn by nobody here, since a smile with them has a dark middle."""
+CROWN = 0.011
+"""Metres of a row, from the incisors' edge, that are drawn; gums below could pierce a small chin."""
+INCISORS = np.array([0, 0.004, -0.001])
+"""Where the upper incisors' edge lies, from where the lips meet: metres, y to the back, z up."""
+
+
 def _teeth(proxy: Proxy, shape: Shape, whiteness: float) -> list[Part]:
-    """Return both rows: the upper one stays with the skull, the lower one follows the jaw."""
-    rest = proxy.fit(shape.neutral[None])[0]
-    middle = (rest[:, 2].min() + rest[:, 2].max()) / 2
+    """Return both rows: the upper one stays with the skull, the lower one follows the jaw.
+
+    They are moved to where the lips meet, since the proxy does not follow lips that lie higher or deeper.
+    """
+    fitted = proxy.fit(shape.neutral[None])[0]
+    middle = (fitted[:, 2].min() + fitted[:, 2].max()) / 2
+    is_lower = fitted[proxy.faces][..., 2].mean(1) < middle
+    upper = fitted[np.unique(proxy.faces[~is_lower])]
+    incisors = upper[(abs(upper[:, 0]) < 0.006) & (upper[:, 1] < upper[:, 1].min() + 0.006)]
+    edge = np.array([0, incisors[:, 1].min(), incisors[:, 2].min()])
+    crowns = abs(fitted[proxy.faces][..., 2].mean(1) - edge[2]) < CROWN
+    rest = fitted + (shape.neutral[INSIDE_LIP] + INCISORS - edge) * [0, 1, 1]
     parts = []
     for name in ("upper teeth", "lower teeth"):
         lower = name.startswith("lower")
-        kept = (rest[proxy.faces][..., 2].mean(1) < middle) == lower
+        kept = (is_lower == lower) & crowns
 
         def place(frames: Array, jaw: Jaw, moves: bool = lower) -> Array:
             return jaw.carry(rest) if moves else np.broadcast_to(rest, (len(frames), *rest.shape))
 
-        tint = whiteness * np.array([1.25, 1.17, 1.02])
+        tint = whiteness * np.array([1.7, 1.6, 1.42])
         parts.append(Part(name, proxy.faces[kept], proxy.corners[kept], proxy.image, tint, 0.25, False, place))
     return parts
 

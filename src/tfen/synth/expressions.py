@@ -101,18 +101,27 @@ PROTOTYPES: dict[str, list[Weights]] = {
             **_both("mouthSmile", 1.0),
             **_both("cheekSquint", 0.8),
             **_both("eyeSquint", 0.4),
-            **_both("mouthUpperUp", 0.4),
+            **_both("mouthUpperUp", 0.7),
             "jawOpen": 0.05,
-            **_both("mouthLowerDown", 0.2),
+            **_both("mouthLowerDown", 0.5),
         },
         {**_both("mouthSmile", 0.95), **_both("cheekSquint", 0.6), **_both("eyeSquint", 0.3)},
         {
             **_both("mouthSmile", 1.0),
             **_both("cheekSquint", 1.0),
             **_both("eyeSquint", 0.5),
-            **_both("mouthUpperUp", 0.5),
+            **_both("mouthUpperUp", 0.9),
             "jawOpen": 0.2,
-            **_both("mouthLowerDown", 0.4),
+            **_both("mouthLowerDown", 0.7),
+        },
+        {
+            **_both("mouthSmile", 0.7),
+            **_both("mouthStretch", 0.5),
+            **_both("cheekSquint", 0.5),
+            **_both("eyeSquint", 0.3),
+            **_both("mouthUpperUp", 0.8),
+            "jawOpen": 0.05,
+            **_both("mouthLowerDown", 0.6),
         },
     ],
     "sadness": [
@@ -151,8 +160,16 @@ FAINT_SMILES: list[Weights] = [
     {
         **_both("mouthSmile", 0.5),
         **_both("cheekSquint", 0.25),
-        **_both("mouthUpperUp", 0.35),
-        **_both("mouthLowerDown", 0.25),
+        **_both("mouthUpperUp", 0.6),
+        **_both("mouthLowerDown", 0.4),
+    },
+    {
+        **_both("mouthSmile", 0.4),
+        **_both("mouthStretch", 0.35),
+        **_both("cheekSquint", 0.15),
+        **_both("mouthUpperUp", 0.5),
+        "jawOpen": 0.04,
+        **_both("mouthLowerDown", 0.5),
     },
 ]
 """Smiles for company and the camera: faint, and the eyes take little part in them; among happiness where faces are wild."""
@@ -221,11 +238,19 @@ def speech(frames: int, actions: list[str], rng: np.random.Generator) -> np.ndar
     return out
 
 
+SMALLER_AT_REST = {
+    **dict.fromkeys(("jawOpen", "jawForward", "jaw"), 0.3),
+    **dict.fromkeys(("mouthUpperUp", "mouthLowerDown", "mouthFunnel", "mouthStretch", "noseSneer"), 0.25),
+    "mouthSmile": 0.5,
+}
+"""Factors on what a face shows at rest: few people show their teeth or smile when they are calm."""
+
+
 def resting(actions: list[str], rng: np.random.Generator) -> np.ndarray:
     """Return what a subject's face shows at rest, shape (52,), in standard deviations of `Variation.rest`.
 
-    Nobody's neutral face is the prototype: lids droop, corners of the mouth rise or fall, brows lie low. Four actions in
-    ten take part, both sides nearly alike; the gaze and the tongue do not.
+    Nobody's neutral face is the prototype: lids droop, corners of the mouth fall or (less) rise, brows lie low. Four actions
+    in ten take part, both sides nearly alike; the gaze and the tongue do not, and what would part the lips hardly does.
     """
     out = np.zeros(len(actions))
     pairs: dict[str, float] = {}
@@ -235,8 +260,7 @@ def resting(actions: list[str], rng: np.random.Generator) -> np.ndarray:
         pair = name.removesuffix("Left").removesuffix("Right")
         if pair not in pairs:
             pairs[pair] = abs(float(rng.normal())) * float(rng.random() < 0.4)
-        size = 0.3 if name.startswith("jaw") else 1.0
-        out[column] = size * pairs[pair] * rng.normal(1, 0.15)
+        out[column] = SMALLER_AT_REST.get(pair, 1.0) * pairs[pair] * rng.normal(1, 0.15)
     return out.clip(0)
 
 

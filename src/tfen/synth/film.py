@@ -9,8 +9,8 @@ import numpy as np
 from tfen.faces.box import eyes_and_mouth, face_box
 from tfen.synth import skin as skins
 from tfen.synth.assets import dress
-from tfen.synth.expressions import action_units, actions_over_time, resting
-from tfen.synth.head import BODY, EYE, MOUTH, SKIN, Head
+from tfen.synth.expressions import PROTOTYPES, action_units, actions_over_time, resting
+from tfen.synth.head import BODY, EYE, INSIDE_LIP, MOUTH, SKIN, Head
 from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
 from tfen.synth.people import Subject
 from tfen.synth.renderer import Camera, Light, Scene, project
@@ -156,7 +156,11 @@ class Performer:
         faces, tint, opaque = [head.faces], [np.ones(3)] * 5, [np.ones(len(head.faces), bool)]
         all_corners, materials, count = [corners], [material], len(self.points)
         still = self.shape.neutral[None]
+        near_mouth = (abs(self.points - self.shape.neutral[INSIDE_LIP]) < (0.035, 0.02, 0.02)).all(1)
+        inside = [head.faces[head.materials == MOUTH].ravel(), np.flatnonzero(near_mouth)]
         for part in self.parts:
+            if part.name.endswith("teeth"):
+                inside.append(part.faces.ravel() + count)
             faces.append(part.faces + count)
             all_corners.append(part.corners)
             materials.append(np.full(len(part.faces), len(images)))
@@ -165,6 +169,9 @@ class Performer:
             images.append(part.image)
             tint.append(part.tint)
             gloss.append(part.gloss)
+        laugh = np.zeros((1, len(head.actions)), np.float32)
+        for name, weight in PROTOTYPES["happiness"][2].items():
+            laugh[0, head.actions.index(name)] = weight
         self.scene = Scene(
             self._vertices(np.zeros((1, len(head.actions)), np.float32))[0],
             np.concatenate(faces),
@@ -174,6 +181,8 @@ class Performer:
             np.stack(tint),
             np.array(gloss),
             np.concatenate(opaque),
+            np.unique(np.concatenate(inside)),
+            self._vertices(laugh)[0],
         )
 
     def _raise_hair(self, rng: np.random.Generator) -> None:

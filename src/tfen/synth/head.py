@@ -122,6 +122,8 @@ BELOW_TOP = 0.34
 EYE_VERTICES = ((14598, 14670), (14670, 14742))
 """First and last + 1 of the subject's left and right eyeball."""
 TONGUE_VERTICES = (13380, 13606)
+INSIDE_LIP = 520
+"""Where the lips meet, in the middle."""
 
 ACROSS_RANGE = (-0.36, 0.36)
 DOWN_RANGE = (0.63, 1.0)
@@ -235,6 +237,7 @@ class Head:
             torch.float32
         )
         self.actions: list[str] = list(self._anny.facial_action_labels)
+        self._set_back: Array = np.zeros(3)
         average = self.shape({}, {})
         faces = self._anny.get_triangular_faces().numpy().astype(np.int32)
         corners = self._anny.texture_coordinates.numpy()[self._anny.face_texture_coordinate_indices.numpy()]
@@ -250,9 +253,13 @@ class Head:
         skin = self.materials == SKIN
         self.vertex_map[self.faces[skin].ravel()] = self.head_map[skin].reshape(-1, 2)
         self.landmarks = self._find_landmarks(average)
+        lining = np.setdiff1d(self.faces[self.materials == MOUTH], self.faces[skin])
+        behind_lips = abs(average.neutral[lining] - average.neutral[INSIDE_LIP])
+        self._set_back = np.zeros_like(average.neutral)
+        self._set_back[lining[behind_lips[:, 2] > 0.006], 1] = 0.006
 
     def shape(self, phenotype: dict[str, float], changes: dict[str, float]) -> Shape:
-        """Return the head of a subject.
+        """Return the head of a subject; the mouth's lining is set back a little, or it would pierce some chins.
 
         Args:
             phenotype: Anny's phenotypes in [0, 1] (gender, age, weight, african, ...); 0.5 where left out.
@@ -276,7 +283,7 @@ class Head:
             )["vertices"].numpy()
         deltas = vertices[1:] - vertices[0]
         raising = [self.actions.index(name) for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
-        return Shape(vertices[0] + brows * deltas[raising].sum(0), deltas)
+        return Shape(vertices[0] + brows * deltas[raising].sum(0) + self._set_back, deltas)
 
     def _materials(self, middle: Array) -> Array:
         out = np.full(len(self.faces), BODY, np.int32)

@@ -81,10 +81,11 @@ def light_reaching(
     opaque: wp.array(dtype=wp.int32),
     directions: wp.array(dtype=wp.vec3),
     reach: float,
+    which: wp.array(dtype=wp.int32),
     out: wp.array(dtype=float),
 ):
-    """How much light from the directions reaches each vertex, weighted by the cosine; 0 to 1."""
-    i = wp.tid()
+    """How much light from the directions reaches each vertex in `which`, weighted by the cosine; 0 to 1."""
+    i = which[wp.tid()]
     n = wp.normalize(normals[i])
     total = float(0.0)
     free = float(0.0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tfen.synth.head import EYE_VERTICES, Head, Shape
+from tfen.synth.head import EYE_VERTICES, INSIDE_LIP, Head, Shape
 
 Array = np.ndarray
 TEXTURE = 512
@@ -114,7 +114,7 @@ def sheet(points: Array) -> tuple[Array, Array, Array]:
 
 def teeth(head: Head, shape: Shape, whiteness: float) -> list[Part]:
     """Return two rows of teeth: the upper one stays with the skull, the lower one follows the jaw."""
-    inside_lip, corner = shape.neutral[520], shape.neutral[head.landmarks[54]]
+    inside_lip, corner = shape.neutral[INSIDE_LIP], shape.neutral[head.landmarks[54]]
     width = np.clip(corner[0] * 1.12, 0.020, 0.034)
     u = np.linspace(-1, 1, 25)
     x = u * width

@@ -14,6 +14,8 @@ from tfen.synth.kernels import cast, light_reaching, vertex_normals
 
 Array = np.ndarray
 AMBIENT_RAYS = 20
+SKY = 0.25
+"""Metres beyond which nothing hides the sky."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Scene:
         tint: shape (K, 3), multiplies the colours.
         gloss: shape (K,).
         opaque: whether a face throws a shadow, shape (F,).
+        inside: vertices that are hidden in the first frame, such as those in the mouth, shape (n,).
+        opened: all vertices where those are not hidden, shape (V, 3): so much of the sky reaches them in every frame.
     """
 
     def __init__(
@@ -63,6 +67,8 @@ class Scene:
         tint: Array,
         gloss: Array,
         opaque: Array,
+        inside: Array,
+        opened: Array,
         device: str = "cpu",
     ) -> None:
         self.device = device
@@ -77,8 +83,15 @@ class Scene:
         self.tint = wp.array(tint.astype(np.float32), dtype=wp.vec3, device=device)
         self.gloss = wp.array(gloss.astype(np.float32), dtype=float, device=device)
         self.opaque = wp.array(opaque.astype(np.int32), dtype=wp.int32, device=device)
+        self._every = wp.array(np.arange(len(points), dtype=np.int32), dtype=wp.int32, device=device)
+        self.open_sky = wp.zeros(len(points), dtype=float, device=device)
+        self._key_reach = wp.zeros(len(points), dtype=float, device=device)
+        dome = wp.array(_dome(AMBIENT_RAYS).astype(np.float32), dtype=wp.vec3, device=device)
         self._update_normals()
-        self.open_sky = self._reach(_dome(AMBIENT_RAYS), 0.25)
+        self._reach(dome, SKY, self._every, self.open_sky)
+        self.move(opened)
+        self._reach(dome, SKY, wp.array(inside.astype(np.int32), dtype=wp.int32, device=device), self.open_sky)
+        self.move(points)
 
     def move(self, points: Array) -> None:
         """Move the vertices to those of another frame, shape (V, 3)."""
@@ -99,7 +112,9 @@ class Scene:
             return wp.vec3(*np.asarray(x, np.float64).tolist())
 
         key = rotation @ light.key
-        reach = self._reach(key[None], 0.5) if light.shadow > 0 else self.open_sky
+        if light.shadow > 0:
+            towards = wp.array(key[None].astype(np.float32), dtype=wp.vec3, device=self.device)
+            self._reach(towards, 0.5, self._every, self._key_reach)
         out = wp.zeros(size * size, dtype=wp.vec4, device=self.device)
         wp.launch(
             cast,
@@ -115,7 +130,7 @@ class Scene:
                 wp.array(relief.astype(np.float32), dtype=float, device=self.device),
                 RELIEF_DEPTH,
                 self.open_sky,
-                reach,
+                self._key_reach,
                 vector(camera.target),
                 wp.mat33(*rotation.ravel().tolist()),
                 float(camera.distance),
@@ -139,16 +154,13 @@ class Scene:
         self.normals.zero_()
         wp.launch(vertex_normals, dim=self.faces, inputs=[self.points, self.indices, self.normals], device=self.device)
 
-    def _reach(self, directions: Array, distance: float) -> wp.array:
-        out = wp.zeros(len(self.points), dtype=float, device=self.device)
-        rays = wp.array(directions.astype(np.float32), dtype=wp.vec3, device=self.device)
+    def _reach(self, directions: wp.array, distance: float, which: wp.array, out: wp.array) -> None:
         wp.launch(
             light_reaching,
-            dim=len(self.points),
-            inputs=[self.mesh.id, self.points, self.normals, self.opaque, rays, distance, out],
+            dim=len(which),
+            inputs=[self.mesh.id, self.points, self.normals, self.opaque, directions, distance, which, out],
             device=self.device,
         )
-        return out
 
 
 RELIEF_DEPTH = 0.0011
