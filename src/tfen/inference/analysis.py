@@ -480,7 +480,8 @@ class _Run:
         if self.film is not None:
             self.film.close()
         if self.picture is not None:
-            self.picture.draw(self.out / "pictures" / f"{self.stem}.png", self.source.name)
+            title = Path(self.source.name).name if self.source.kind == "file" else self.source.name
+            self.picture.draw(self.out / "pictures" / f"{self.stem}.png", title)
         if self.wanted.elan and not self.source.still:
             write_elan(self.out / "elan" / f"{self.stem}.eaf", self.source.name, self.episodes)
         if self.note and self.listen is None:

@@ -140,7 +140,7 @@ class AnnotatedFilm:
         while self._history and self._history[0][0] < time - TIMELINE:
             self._history.popleft()
         names = [_words(name, text) for name in self._expressions]
-        gap = text
+        gap = 2 * text  # room for a square of the colour
         needed = sum(own.shape[1] + gap for own in names)
         if needed > width:  # the names must fit
             names = [cv2.resize(own, None, fx=width / needed, fy=width / needed) for own in names]
@@ -158,9 +158,11 @@ class AnnotatedFilm:
             kind = (rows[..., None] > levels[at][None]).sum(2).clip(0, len(self._expressions) - 1)
             colours = np.array([rgb(colour_of(name, self._expressions)) for name in self._expressions], np.uint8)
             band[:plot, grid[fresh]] = colours[kind][:, fresh]
-        x = gap // 2
+        x = side = gap // 3
         for name, own in zip(self._expressions, names):
-            _blend(band, x, plot + 3, own, rgb(colour_of(name, self._expressions)))
+            top = plot + 3 + (own.shape[0] - side) // 2
+            band[top : top + side, x : x + side] = rgb(colour_of(name, self._expressions))
+            _blend(band, x + side + side // 2, plot + 3, own, (225, 228, 232))
             x += own.shape[1] + gap
 
     def _encode(self, picture: Array, time: float) -> None:
