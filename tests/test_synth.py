@@ -137,8 +137,7 @@ def test_calm_faces_keep_their_lips_closed_and_hardly_smile() -> None:
     names = ["browDownLeft", "browDownRight", "mouthSmileLeft", "mouthUpperUpLeft", "mouthLowerDownLeft"]
     rest = np.stack([resting(names, np.random.default_rng([7, k])) for k in range(400)]).mean(0)
     assert rest[0] == pytest.approx(rest[1], rel=0.1)
-    assert rest[2] < 0.6 * rest[0]
-    assert rest[3:].max() < 0.35 * rest[0]
+    assert rest[2:].max() < 0.35 * rest[0]
 
 
 def test_people_are_mixed_and_the_same_for_the_same_seed() -> None:

@@ -98,9 +98,9 @@ class DataSettings:
     """Share of training clips, stills apart, that are played backwards: an apex that goes back to neutral shows the
     expression, too."""
     stills: float = 0.0
-    """Share of training clips that are a still: of a frame of the last half, which shows the expression, strongly or
-    faintly, or, one time in sixteen, of the first, which counts as neutral. For sets that have neutral sequences, and where
-    all others go from neutral to the apex."""
+    """Share of training clips that are a still: of the last frame, which shows the expression, or, one time in four, of
+    the first, which counts as neutral. For sets that have neutral sequences, and where all others go from neutral to the
+    apex."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: every training sequence once an epoch. balanced: as many, drawn so that all expressions are as frequent."""
     face_label: Literal["subject", "sequence"] = "subject"

@@ -148,9 +148,8 @@ class Clips:
             sequence = self.sequences[k]
             expression = sequence.expression
             if data.stills and rng.random() < data.stills:
-                calm = sequence.frames > 1 and rng.random() < CALM_STILLS
-                number = 0 if calm else int(rng.integers(sequence.frames // 2, sequence.frames))
-                numbers = np.full(self.frames, number)
+                calm = sequence.frames > 1 and rng.random() < 0.25
+                numbers = np.full(self.frames, 0 if calm else sequence.frames - 1)
                 expression = "neutral" if calm else expression
             else:
                 numbers = random_frames(sequence.frames, self.frames, rng)
@@ -177,8 +176,6 @@ class Clips:
         )
 
 
-CALM_STILLS = 1 / 16
-"""Share of the stills that show the first frame."""
 LOADERS = max(1, min(8, (os.cpu_count() or 1) // 4))
 """Threads that load batches ahead; the cores are the network's, where there is no accelerator."""
 

@@ -238,11 +238,9 @@ def speech(frames: int, actions: list[str], rng: np.random.Generator) -> np.ndar
     return out
 
 
-SMALLER_AT_REST = {
-    **dict.fromkeys(("jawOpen", "jawForward", "jaw"), 0.3),
-    **dict.fromkeys(("mouthUpperUp", "mouthLowerDown", "mouthFunnel", "mouthStretch", "noseSneer"), 0.25),
-    "mouthSmile": 0.5,
-}
+SMALLER_AT_REST = dict.fromkeys(
+    ("mouthSmile", "mouthUpperUp", "mouthLowerDown", "mouthFunnel", "mouthStretch", "noseSneer"), 0.25
+) | dict.fromkeys(("jaw", "jawOpen", "jawForward"), 0.3)
 """Factors on what a face shows at rest: few people show their teeth or smile when they are calm."""
 
 
