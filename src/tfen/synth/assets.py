@@ -244,11 +244,12 @@ def _teeth(proxy: Proxy, shape: Shape, whiteness: float) -> list[Part]:
     """
     fitted = proxy.fit(shape.neutral[None])[0]
     middle = (fitted[:, 2].min() + fitted[:, 2].max()) / 2
-    is_lower = fitted[proxy.faces][..., 2].mean(1) < middle
+    heights = fitted[proxy.faces][..., 2].mean(1)
+    is_lower = heights < middle
     upper = fitted[np.unique(proxy.faces[~is_lower])]
     incisors = upper[(abs(upper[:, 0]) < 0.006) & (upper[:, 1] < upper[:, 1].min() + 0.006)]
     edge = np.array([0, incisors[:, 1].min(), incisors[:, 2].min()])
-    crowns = abs(fitted[proxy.faces][..., 2].mean(1) - edge[2]) < CROWN
+    crowns = abs(heights - edge[2]) < CROWN
     rest = fitted + (shape.neutral[INSIDE_LIP] + INCISORS - edge) * [0, 1, 1]
     parts = []
     for name in ("upper teeth", "lower teeth"):

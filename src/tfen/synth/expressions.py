@@ -238,6 +238,8 @@ def speech(frames: int, actions: list[str], rng: np.random.Generator) -> np.ndar
     return out
 
 
+LAUGH = PROTOTYPES["happiness"][2]
+"""A smile that opens the mouth and shows the teeth."""
 SMALLER_AT_REST = dict.fromkeys(
     ("mouthSmile", "mouthUpperUp", "mouthLowerDown", "mouthFunnel", "mouthStretch", "noseSneer"), 0.25
 ) | dict.fromkeys(("jaw", "jawOpen", "jawForward"), 0.3)

@@ -9,7 +9,7 @@ import numpy as np
 from tfen.faces.box import eyes_and_mouth, face_box
 from tfen.synth import skin as skins
 from tfen.synth.assets import dress
-from tfen.synth.expressions import PROTOTYPES, action_units, actions_over_time, resting
+from tfen.synth.expressions import LAUGH, action_units, actions_over_time, resting
 from tfen.synth.head import BODY, EYE, INSIDE_LIP, MOUTH, SKIN, Head
 from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
 from tfen.synth.people import Subject
@@ -170,7 +170,7 @@ class Performer:
             tint.append(part.tint)
             gloss.append(part.gloss)
         laugh = np.zeros((1, len(head.actions)), np.float32)
-        for name, weight in PROTOTYPES["happiness"][2].items():
+        for name, weight in LAUGH.items():
             laugh[0, head.actions.index(name)] = weight
         self.scene = Scene(
             self._vertices(np.zeros((1, len(head.actions)), np.float32))[0],
