@@ -25,6 +25,7 @@ CHANGES = {
         "optimiser": "adamw",
         "lr": 0.001,
         "adversary_interval": 2,
+        "average": 1.0,
     },
     "face": {"epochs": 2, "batch_size": 8, "lr": 0.003},
     "folds": {"count": 2, "validation_share": 0.3},

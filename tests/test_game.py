@@ -1,16 +1,19 @@
 """Algorithm 1: who changes when."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import SMALL, tfen
+from safetensors.torch import load_file
 
 from tfen.config import TrainSettings
 from tfen.data.clips import Batch
 from tfen.data.prepared import Sequence
 from tfen.models.tfen import PARTS, TFEN
-from tfen.training.adversarial import Game, is_adversary_turn
+from tfen.training.adversarial import Game, is_adversary_turn, running_average
 
 
 def batch(frames: int = 3) -> Batch:
@@ -132,3 +135,33 @@ def test_a_baseline_is_trained_on_the_expression_loss_and_gathers_only_where_its
     plain = Game(TFEN(3, 3, 8, "r3d18").train(), TrainSettings()).network_step(batch())
     assert plain["loss"] == plain["expression_loss"]
     assert "ec_stfl_loss" not in plain
+
+
+def test_a_running_average_follows_weights_and_statistics_as_in_numpy() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    average, wanted = running_average(network, 4.0), {}
+    torch.manual_seed(0)
+    for step in range(5):
+        for weight in network.parameters():
+            weight.data.add_(torch.randn_like(weight))
+        network(torch.randn(8, 3) + step)
+        average.update_parameters(network)
+        for name, value in network.state_dict().items():
+            now = value.numpy().astype(np.float64)
+            wanted[name] = now if step == 0 else wanted[name] + (now - wanted[name]) / 4
+    for name, value in average.module.state_dict().items():
+        if value.is_floating_point():
+            np.testing.assert_allclose(value.numpy(), wanted[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_training_keeps_the_average_of_its_weights_if_it_is_asked_to(tiny_set: Path, tmp_path: Path) -> None:
+    kept = {}
+    for average in ("0", "0.0001", "2"):
+        done = tfen("train", tiny_set, tmp_path / average, *SMALL, "--train.average", average)
+        assert done.returncode == 0, done.stderr
+        kept[average] = load_file(tmp_path / average / "model.safetensors")
+    # over less than a step, the average is the weights
+    assert all(torch.equal(value, kept["0.0001"][name]) for name, value in kept["0"].items())
+    temporal = [name for name in kept["0"] if name.startswith("temporal.") and name.endswith("weight")]
+    assert temporal
+    assert not any(torch.equal(kept["0"][name], kept["2"][name]) for name in temporal)

@@ -210,7 +210,19 @@ def test_teeth_stand_where_the_lips_open(tmp_path: Path) -> None:
         assert not (green & (cv2.dilate(mouth, np.ones((5, 5), np.uint8)) == 0)).any(), path.stem
 
 
-def test_an_asset_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("whole", "damaged"),
+    [
+        ("verts 0", "nothing of use"),
+        ("x_scale 14598", "x_scale some"),
+        ("y_scale 520 132 0.060", "y_scale 520"),
+        ("520 520 520", "520 99999 520"),
+        ("z_scale 520", "z_scale -520"),
+    ],
+)
+def test_an_asset_that_cannot_be_read_is_named(tmp_path: Path, whole: str, damaged: str) -> None:
     assets = make_assets(tmp_path / "assets")
-    (assets / "teeth/made/made.mhclo").write_text("nothing of use")
+    fitting = assets / "teeth/made/made.mhclo"
+    assert whole in fitting.read_text()
+    fitting.write_text(fitting.read_text().replace(whole, damaged))
     refuses("synth", tmp_path / "faces", "--assets", assets, "--subjects", 1, "--jobs", 1, says="teeth/made")

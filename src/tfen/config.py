@@ -176,6 +176,9 @@ class TrainSettings:
     """balanced: in the expression loss each expression weighs the inverse of its share of the training sequences."""
     label_smoothing: float = 0.0
     """Smoothing of the expression labels."""
+    average: float = 0.0
+    """Epochs over which a running average of the weights goes, which is what is measured and kept (flatter minima carry
+    over better to other cameras: Cha et al. 2021, "SWAD"); 0: the weights themselves."""
     seed: int = 0
     """Of everything random."""
     evaluate_every: int = 1
@@ -198,6 +201,7 @@ class TrainSettings:
         _at_least("train.adversary-interval", self.adversary_interval, 1)
         _at_least("train.lr-step", self.lr_step, 1)
         _at_least("train.evaluate-every", self.evaluate_every, 1)
+        _at_least("train.average", self.average, 0)
         if self.alpha < 0:
             raise InputError(f"train.alpha is {self.alpha}, expected at least 0")
 
@@ -290,6 +294,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "weight_decay": 0.05,
             "schedule": "cosine",
             "label_smoothing": 0.1,
+            "average": 3.0,
         },
     },
 }

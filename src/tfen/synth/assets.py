@@ -16,7 +16,7 @@ import warp as wp
 from tfen.data.prepared import read_image
 from tfen.errors import InputError
 from tfen.synth import skin as skins
-from tfen.synth.head import ACROSS_RANGE, DOWN_RANGE, INSIDE_LIP, SKIN, Head, Shape
+from tfen.synth.head import ACROSS_RANGE, BASE_VERTICES, DOWN_RANGE, INSIDE_LIP, SKIN, Head, Shape
 from tfen.synth.kernels import nearest_on_mesh
 from tfen.synth.parts import TEXTURE, Jaw, Part
 from tfen.synth.people import Subject
@@ -142,26 +142,8 @@ def _proxy(folder: str) -> Proxy:
         fitting, mesh, picture = (next(place.glob(f"*.{ending}")) for ending in ("mhclo", "obj", "png"))
     except StopIteration:
         raise InputError(f"{place} is no complete asset: expected .mhclo, .obj and .png") from None
-    rows, scales, reading = [], {}, False
-    for line in fitting.read_text(errors="replace").splitlines():
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        if words[0] in ("x_scale", "y_scale", "z_scale"):
-            scales[words[0][0]] = (int(words[1]), int(words[2]), float(words[3]))
-        elif words[0] == "verts":
-            reading = True
-        elif words[0] == "delete_verts":
-            reading = False
-        elif reading:
-            try:
-                numbers = [float(word) for word in words[:9]]
-            except ValueError:
-                continue
-            rows.append([numbers[0]] * 3 + [1, 0, 0, 0, 0, 0] if len(numbers) == 1 else numbers)
     try:
-        table = np.array(rows).reshape(len(rows), 9)
-        sizes = tuple(scales[axis] for axis in "xyz")
+        table, sizes = _read_fitting(fitting)
         faces, corners = _read_obj(mesh, len(table))
     except (KeyError, ValueError, IndexError):
         raise InputError(f"{place} cannot be read as an asset; give one of MakeHuman's (.mhclo and .obj)") from None
@@ -181,6 +163,39 @@ def _proxy(folder: str) -> Proxy:
         corners,
         np.ascontiguousarray(image),
     )
+
+
+def _read_fitting(path: Path) -> tuple[Array, tuple[tuple[int, int, float], ...]]:
+    """Return a row for each vertex (three base vertices, weights, offset) and what offsets scale with.
+
+    Raises:
+        KeyError, ValueError, IndexError: it is no .mhclo, has no vertex, or names one that the base mesh does not have.
+    """
+    rows, scales, reading = [], {}, False
+    for line in path.read_text(errors="replace").splitlines():
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if words[0] in ("x_scale", "y_scale", "z_scale"):
+            scales[words[0][0]] = (int(words[1]), int(words[2]), float(words[3]))
+        elif words[0] == "verts":
+            reading = True
+        elif words[0] == "delete_verts":
+            reading = False
+        elif reading:
+            try:
+                numbers = [float(word) for word in words[:9]]
+            except ValueError:
+                continue
+            rows.append([numbers[0]] * 3 + [1, 0, 0, 0, 0, 0] if len(numbers) == 1 else numbers)
+    if not rows:
+        raise ValueError
+    table = np.array(rows).reshape(len(rows), 9)
+    sizes = tuple(scales[axis] for axis in "xyz")
+    named = np.concatenate([table[:, :3].ravel(), [vertex for size in sizes for vertex in size[:2]]])
+    if (named < 0).any() or (named >= BASE_VERTICES).any():
+        raise IndexError
+    return table, sizes
 
 
 def _read_obj(path: Path, vertices: int) -> tuple[Array, Array]:

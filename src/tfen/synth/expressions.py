@@ -241,8 +241,8 @@ def speech(frames: int, actions: list[str], rng: np.random.Generator) -> np.ndar
 LAUGH = PROTOTYPES["happiness"][2]
 """A smile that opens the mouth and shows the teeth."""
 SMALLER_AT_REST = dict.fromkeys(
-    ("mouthSmile", "mouthUpperUp", "mouthLowerDown", "mouthFunnel", "mouthStretch", "noseSneer"), 0.25
-) | dict.fromkeys(("jaw", "jawOpen", "jawForward"), 0.3)
+    ("mouthSmile", "mouthUpperUp", "mouthLowerDown", "mouthFunnel", "mouthStretch", "noseSneer"), 0.2
+) | dict.fromkeys(("jaw", "jawOpen", "jawForward"), 0.22)
 """Factors on what a face shows at rest: few people show their teeth or smile when they are calm."""
 
 

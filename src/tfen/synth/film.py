@@ -88,7 +88,7 @@ LAB = Variation(
     compression=(80, 97),
 )
 """A laboratory: frontal faces, even light, one good camera."""
-WIDER = Variation(rest=0.15, key_strength=(0.25, 1.05), ambient=(0.18, 1.0))
+WIDER = Variation(rest=0.2, key_strength=(0.25, 1.05), ambient=(0.18, 1.0))
 """As wild, with flatter light, and people whose faces at rest are far from the prototype."""
 VARIATIONS = {"lab": LAB, "wild": WILD, "wider": WIDER}
 

@@ -16,6 +16,8 @@ import numpy as np
 
 BROWS_UP = "brows-up"
 """How high the brows lie, a change of shape of our own: Anny's reach a third of the range of real faces."""
+INNER_BROWS_UP = "inner-brows-up"
+"""How much higher their inner ends lie, another one: a sad or worried look that some faces have at rest."""
 LOCAL_CHANGES = (
     "l-cheek-trans-up",
     "l-cheek-volume-incr",
@@ -119,6 +121,8 @@ LOCAL_CHANGES = (
 """Anny's local changes that act on the head; those of the left side ("l-...") are applied to both."""
 BELOW_TOP = 0.34
 """Faces farther below the top of the head than this (metres) are not drawn: neck and shoulders remain."""
+BASE_VERTICES = 19158
+"""Of the whole body: MakeHuman's base mesh, which Anny keeps."""
 EYE_VERTICES = ((14598, 14670), (14670, 14742))
 """First and last + 1 of the subject's left and right eyeball."""
 TONGUE_VERTICES = (13380, 13606)
@@ -264,12 +268,13 @@ class Head:
         Args:
             phenotype: Anny's phenotypes in [0, 1] (gender, age, weight, african, ...); 0.5 where left out.
             changes: local changes in [-1, 1] by name; those of the left side ("l-...") hold for both sides. BROWS_UP
-                is no change of Anny's: 1 puts the brows of the face at rest where a full raising would.
+                and INNER_BROWS_UP are no changes of Anny's: 1 puts the brows of the face at rest where a full raising
+                of all or of the inner ends would.
         """
         import torch
 
         both = dict(changes)
-        brows = both.pop(BROWS_UP, 0.0)
+        brows, inner = both.pop(BROWS_UP, 0.0), both.pop(INNER_BROWS_UP, 0.0)
         both.update({"r-" + name[2:]: value for name, value in changes.items() if name.startswith("l-")})
         anny, count = self._anny, len(self._anny.facial_action_labels) + 1
         traits = {name: phenotype.get(name, 0.5) for name in anny.phenotype_labels}
@@ -282,8 +287,10 @@ class Head:
                 facial_actions={name: one_by_one[:, i] for i, name in enumerate(anny.facial_action_labels)},
             )["vertices"].numpy()
         deltas = vertices[1:] - vertices[0]
-        raising = [self.actions.index(name) for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
-        return Shape(vertices[0] + brows * deltas[raising].sum(0) + self._set_back, deltas)
+        inner_up, *outer_up = (
+            deltas[self.actions.index(name)] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
+        )
+        return Shape(vertices[0] + (brows + inner) * inner_up + brows * sum(outer_up) + self._set_back, deltas)
 
     def _materials(self, middle: Array) -> Array:
         out = np.full(len(self.faces), BODY, np.int32)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfen.synth.expressions import PROTOTYPES
-from tfen.synth.head import BROWS_UP, LOCAL_CHANGES
+from tfen.synth.head import BROWS_UP, INNER_BROWS_UP, LOCAL_CHANGES
 from tfen.synth.skin import SkinTraits
 
 Array = np.ndarray
@@ -159,6 +159,7 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
     middle = rng.uniform(-0.4, 1.6)
     changes["mouth-trans-up"] = middle + rng.normal(0, 0.3)
     changes["nose-trans-up"] = 1.5 * middle + rng.normal(0, 0.3)
+    changes[INNER_BROWS_UP] = rng.uniform(-0.3, 0.9)
     return Subject(
         name=f"s{index:04d}",
         sex="male" if male else "female",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tfen.config import EC_STFL, Settings, TrainSettings
 from tfen.data.clips import Batch, Clips
@@ -179,6 +180,8 @@ def train(
 ) -> Course:
     """Train a network by Algorithm 1; a network without A is trained on L_exp alone.
 
+    With `average` the network ends as the running average of its weights.
+
     Args:
         measure: the accuracy that chooses the best epoch, taken every `evaluate_every` epochs; None: none is chosen.
         watch: called with every epoch's figures, those from before an interruption first.
@@ -193,6 +196,11 @@ def train(
     parts: dict[str, Part] = {"network": network, "optimiser": game.network_optimiser, "best": course.best_weights}
     if game.adversary_optimiser is not None:
         parts["adversary"] = game.adversary_optimiser
+    average = running_average(network, plan.average * len(clips) / plan.batch_size) if plan.average > 0 else None
+    if average is not None:
+        parts["average"] = average
+    kept_network = network if average is None else average.module
+    assert isinstance(kept_network, TFEN)
     first, skip, iteration = 1, 0, 0
     kept = keeper.restore("game", parts)
     if kept is not None:
@@ -226,6 +234,8 @@ def train(
                     sums.add(game.adversary_step(batch))
                 else:
                     sums.add(game.network_step(batch))
+                if average is not None:
+                    average.update_parameters(network)
                 progress.advance(len(batch.expressions) * processes.count())
                 if not sums.finite():
                     raise TfenError(
@@ -235,11 +245,11 @@ def train(
                 keeper.step_done("game", parts, partial(standing, epoch, k + 1))
             figures = {"epoch": epoch, **sums.means(), "lr": game.network_optimiser.param_groups[0]["lr"]}
             if measure is not None and (epoch % plan.evaluate_every == 0 or epoch == plan.epochs):
-                figures["validation_accuracy"] = measured = measure(network)
+                figures["validation_accuracy"] = measured = measure(kept_network)
                 if measured >= course.best:
                     course.best, course.best_epoch = measured, epoch
                     course.best_weights.update(
-                        {name: value.detach().clone() for name, value in network.state_dict().items()}
+                        {name: value.detach().clone() for name, value in kept_network.state_dict().items()}
                     )
             course.history.append(figures)
             if watch is not None:
@@ -248,7 +258,19 @@ def train(
             sums, skip = _Means(), 0
             keeper.step_done("game", parts, partial(standing, epoch + 1, 0))
     keeper.save("game", parts, standing(plan.epochs + 1, 0))
+    if average is not None:
+        network.load_state_dict(kept_network.state_dict())
     return course
+
+
+def running_average(network: nn.Module, steps: float) -> AveragedModel:
+    """Return a copy that follows a network's weights and statistics at `update_parameters`: an exponential average.
+
+    Args:
+        steps: how many of them the average goes back, in the mean.
+    """
+    follow = get_ema_multi_avg_fn(1 - 1 / max(1.0, steps))
+    return AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
 
 
 def prepare_network(network: nn.Module, plan: TrainSettings, accelerator: Accelerator) -> None:
