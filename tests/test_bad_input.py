@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import pytest
 from conftest import SMALL, refuses, tfen, write_tiny_set
+from films import still, write_film
 
 RUN = [*SMALL, "--folds.count", "2"]
 
@@ -146,6 +148,15 @@ def test_ctrl_c_says_so_and_the_same_command_goes_on(tiny_set: Path, tmp_path: P
     assert not (run / "summary.json").exists()
     assert {path.parent.name for path in run.rglob("*.safetensors")} == {"checkpoint"}
     assert not list(run.rglob(".*"))
+
+
+def test_an_annotated_film_that_is_broken_off_can_be_played(actors: Path, weights: Path, tmp_path: Path) -> None:
+    film, out = write_film(tmp_path / "long.mp4", *still(actors, 240)), tmp_path / "out"
+    command = ["analyze", str(film), "--out", str(out), "--weights", str(weights), "--annotate"]
+    done = interrupted(command, out / "films/long.mp4", signal.SIGINT)
+    assert done.returncode == 130
+    with av.open(str(out / "films/long.mp4")) as annotated:
+        assert 0 < sum(1 for _ in annotated.decode(video=0)) < 3000
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs a small file system of its own")

@@ -413,6 +413,8 @@ class _Run:
                 self._take(result)
         except KeyboardInterrupt:
             if self.source.kind == "file":
+                if self.film is not None:
+                    self.film.close()
                 raise
             self.note = "stopped by hand"
         except TfenError as error:
