@@ -83,10 +83,26 @@ def test_the_same_seed_gives_the_same_bytes_and_a_stopped_set_is_finished(synthe
     refuses("synth", again, "--subjects", 2, "--frames", 4, "--size", 48, "--seed", 3, says="another frames (3)")
 
 
+def test_more_sequences_of_an_expression_are_new_and_leave_the_others_as_they_are(tmp_path: Path) -> None:
+    flags = ["--subjects", 1, "--frames", 2, "--size", 32, "--expressions", "neutral", "happiness", "--jobs", 1]
+    assert tfen("synth", tmp_path / "one", *flags).returncode == 0
+    done = tfen("synth", tmp_path / "more", *flags, "--more", "happiness", "happiness")
+    assert done.returncode == 0, done.stderr
+    assert [(one.name, one.expression) for one in open_set(tmp_path / "more").sequences] == [
+        ("s0000-neutral", "neutral"),
+        *((name, "happiness") for name in ("s0000-happiness", "s0000-happiness-2", "s0000-happiness-3")),
+    ]
+    before, after = digests(tmp_path / "one" / "frames"), digests(tmp_path / "more" / "frames")
+    assert len(after) == 2 * len(before)
+    assert {name: after[name] for name in before} == before
+    assert len(set(after.values())) == len(after)
+
+
 def test_bad_settings_are_refused(tmp_path: Path) -> None:
     refuses("synth", tmp_path / "x", "--subjects", 0, says="subjects is 0")
     refuses("synth", tmp_path / "x", "--size", 5, says="size is 5")
     refuses("synth", tmp_path / "x", "--expressions", "joyful", says="'joyful' is unknown")
+    refuses("synth", tmp_path / "x", "--expressions", "fear", "--more", "anger", says="more of 'anger'")
     refuses("synth", tmp_path / "x", "--assets", tmp_path / "none", says="does not exist")
     assert not (tmp_path / "x").exists()
 

@@ -95,6 +95,7 @@ def synth(
     dynamics: tuple[Dynamics, ...] = ("onset-apex",),
     expressions: tuple[str, ...] = EXPRESSIONS,
     repeats: int = 1,
+    more: tuple[str, ...] = (),
     variation: Literal["lab", "wild", "wider"] = "lab",
     framing: float = 1.0,
     assets: Path | None = None,
@@ -116,6 +117,7 @@ def synth(
         dynamics: How the expression goes over time; several may be given.
         expressions: Expressions to make.
         repeats: Sequences of each expression and dynamics for every subject.
+        more: Expressions of which there is one sequence more, for every time that they are named.
         variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely. wider:
             flat light and odd faces at rest, too.
         framing: Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head.
@@ -141,6 +143,7 @@ def synth(
         dynamics=dynamics,
         expressions=expressions,
         repeats=repeats,
+        more=more,
         first_subject=first_subject,
         assets=None if assets is None else str(assets),
         variation=replace(VARIATIONS[variation], framing=framing),

@@ -38,6 +38,8 @@ class SynthSettings:
     expressions: tuple[str, ...] = EXPRESSIONS
     repeats: int = 1
     """Sequences of each expression and dynamics for every subject."""
+    more: tuple[str, ...] = ()
+    """Expressions of which there is one more, for every time that they are named."""
     first_subject: int = 0
     """Number of the first subject: sets with other numbers have other people."""
     assets: str | None = None
@@ -56,7 +58,9 @@ class SynthSettings:
         for name in self.expressions:
             if name not in EXPRESSIONS:
                 raise InputError(f"expression {name!r} is unknown; choose from {', '.join(EXPRESSIONS)}")
-
+        for name in self.more:
+            if name not in self.expressions:
+                raise InputError(f"more of {name!r} cannot be made; choose from {', '.join(self.expressions)}")
         if self.assets is not None and not Path(self.assets).is_dir():
             raise InputError(f"{self.assets} does not exist; --assets wants the folder of MakeHuman's assets")
         self.__dict__["expressions"] = tuple(name for name in EXPRESSIONS if name in self.expressions)
@@ -80,11 +84,11 @@ def sequences_of(settings: SynthSettings, subject: str) -> list[_Plan]:
     plans = []
     for dynamics in settings.dynamics:
         for expression in settings.expressions:
-            for repeat in range(settings.repeats):
+            for repeat in range(settings.repeats + settings.more.count(expression)):
                 parts = [subject, expression]
                 if len(settings.dynamics) > 1:
                     parts.append(dynamics)
-                if settings.repeats > 1:
+                if settings.repeats > 1 or repeat > 0:
                     parts.append(str(repeat + 1))
                 number = (DYNAMICS.index(dynamics) * len(EXPRESSIONS) + EXPRESSIONS.index(expression)) * 1000 + repeat
                 plans.append(_Plan("-".join(parts), expression, dynamics, number))
