@@ -513,6 +513,16 @@ def train_command(
         print(train_on_all(found, out, settings, init, training.checkpoint_minutes))
 
 
+@dataclass
+class Finding:
+    """How faces are found."""
+
+    detector: Detector = "haar"
+    "Finds the faces."
+    detector_model: Path | None = None
+    "Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`."
+
+
 @app.command(help_epilogue="Example: tfen analyze interview.mp4 --annotate")
 def analyze(
     inputs: Annotated[list[str], Parameter(allow_leading_hyphen=True)] | None = None,
@@ -527,10 +537,9 @@ def analyze(
     window: float = 1.0,
     smoothing: float = 0.2,
     min_confidence: float = 0.0,
-    detector: Detector = "haar",
-    detector_model: Path | None = None,
     engine: Literal["torch", "onnxruntime", "openvino"] = "torch",
     json_schema: bool = False,
+    finding: Annotated[Finding, Shared] = Finding(),  # noqa: B008
     cluster: Annotated[Cluster, Shared] = Cluster(),  # noqa: B008
 ) -> None:
     """Tell the expressions of every face in films, photographs, cameras and streams, over time.
@@ -551,8 +560,6 @@ def analyze(
         window: Seconds of film that a result rests on.
         smoothing: Seconds over which neighbouring results are averaged; 0 for none.
         min_confidence: Results whose confidence is below it get no label.
-        detector: Finds the faces.
-        detector_model: Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`.
         engine: Runs the network; onnxruntime and openvino need the extra `export`.
         json_schema: Print the schema of results.jsonl and do nothing else.
     """
@@ -568,8 +575,8 @@ def analyze(
     make = partial(
         Analyzer,
         weights,
-        detector=detector,
-        detector_model=detector_model,
+        detector=finding.detector,
+        detector_model=finding.detector_model,
         window=window,
         smoothing=smoothing,
         min_confidence=min_confidence,
@@ -586,7 +593,7 @@ def analyze(
         "window": window,
         "smoothing": smoothing,
         "min_confidence": min_confidence,
-        "detector": detector,
+        "detector": finding.detector,
         "annotate": annotate,
         "elan": elan,
         "pictures": pictures,
@@ -701,9 +708,8 @@ def landmarks(
     *,
     out: Path,
     draw: Path | None = None,
-    detector: Detector = "haar",
-    detector_model: Path | None = None,
     weights: Path | None = None,
+    finding: Annotated[Finding, Shared] = Finding(),  # noqa: B008
 ) -> None:
     """Find the faces of photographs and films and write their 68 landmarks as a table.
 
@@ -711,8 +717,6 @@ def landmarks(
         files: Photographs and films.
         out: CSV file to write: a row for each face in each frame, pixels.
         draw: Folder for the frames with the landmarks drawn on them.
-        detector: Finds the faces.
-        detector_model: Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`.
         weights: landmarks.safetensors of a network trained with `tfen train-landmarks`; the package's own if not given.
     """
     import cv2
@@ -726,7 +730,7 @@ def landmarks(
 
     def rows() -> Any:
         nonlocal frames, faces
-        for marked in mark(files, make_detector(detector, detector_model), Landmarker(weights)):
+        for marked in mark(files, make_detector(finding.detector, finding.detector_model), Landmarker(weights)):
             frames, faces = frames + 1, faces + len(marked.faces)
             yield from marked.rows()
             if draw is not None:
