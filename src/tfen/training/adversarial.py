@@ -199,8 +199,8 @@ def train(
     average = running_average(network, plan.average * len(clips) / plan.batch_size) if plan.average > 0 else None
     if average is not None:
         parts["average"] = average
-    kept_network = network if average is None else average.module
-    assert isinstance(kept_network, TFEN)
+    settled = network if average is None else average.module
+    assert isinstance(settled, TFEN)
     first, skip, iteration = 1, 0, 0
     kept = keeper.restore("game", parts)
     if kept is not None:
@@ -245,11 +245,11 @@ def train(
                 keeper.step_done("game", parts, partial(standing, epoch, k + 1))
             figures = {"epoch": epoch, **sums.means(), "lr": game.network_optimiser.param_groups[0]["lr"]}
             if measure is not None and (epoch % plan.evaluate_every == 0 or epoch == plan.epochs):
-                figures["validation_accuracy"] = measured = measure(kept_network)
+                figures["validation_accuracy"] = measured = measure(settled)
                 if measured >= course.best:
                     course.best, course.best_epoch = measured, epoch
                     course.best_weights.update(
-                        {name: value.detach().clone() for name, value in kept_network.state_dict().items()}
+                        {name: value.detach().clone() for name, value in settled.state_dict().items()}
                     )
             course.history.append(figures)
             if watch is not None:
@@ -259,7 +259,7 @@ def train(
             keeper.step_done("game", parts, partial(standing, epoch + 1, 0))
     keeper.save("game", parts, standing(plan.epochs + 1, 0))
     if average is not None:
-        network.load_state_dict(kept_network.state_dict())
+        network.load_state_dict(settled.state_dict())
     return course
 
 
