@@ -8,11 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 from conftest import SMALL, refuses, tfen, write_tiny_set
 from films import still, write_film
+
+from tfen import Analyzer
+from tfen.inference.analysis import Wanted, analyze, find_sources
 
 RUN = [*SMALL, "--folds.count", "2"]
 
@@ -157,6 +161,21 @@ def test_an_annotated_film_that_is_broken_off_can_be_played(actors: Path, weight
     assert done.returncode == 130
     with av.open(str(out / "films/long.mp4")) as annotated:
         assert 0 < sum(1 for _ in annotated.decode(video=0)) < 3000
+
+
+def test_an_annotated_film_can_be_played_whatever_ends_it(actors: Path, weights: Path, tmp_path: Path) -> None:
+    film, told = write_film(tmp_path / "film.mp4", *still(actors, 30)), []
+
+    def listen(row: dict[str, Any]) -> None:
+        told.append(row)
+        if len(told) == 8:
+            raise RuntimeError("whoever listens is gone")
+
+    sources, wanted = find_sources([str(film)]), Wanted(annotate=True)
+    with pytest.raises(RuntimeError):
+        analyze(sources, tmp_path / "out", Analyzer(str(weights)), wanted, {}, listen)
+    with av.open(str(tmp_path / "out/films/film.mp4")) as annotated:
+        assert sum(1 for _ in annotated.decode(video=0)) > 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs a small file system of its own")

@@ -83,6 +83,20 @@ def test_the_same_seed_gives_the_same_bytes_and_a_stopped_set_is_finished(synthe
     refuses("synth", again, "--subjects", 2, "--frames", 4, "--size", 48, "--seed", 3, says="another frames (3)")
 
 
+def test_a_set_can_be_given_more_subjects(tmp_path: Path) -> None:
+    flags = ["--frames", 2, "--size", 32, "--expressions", "neutral", "fear", "--jobs", 1]
+    grown, whole = tmp_path / "grown", tmp_path / "whole"
+    assert tfen("synth", grown, "--subjects", 1, *flags).returncode == 0
+    kept = (grown / "frames/s0000-fear/0001.jpg").stat().st_mtime_ns
+    done = tfen("synth", grown, "--subjects", 2, *flags)
+    assert done.returncode == 0, done.stderr
+    assert "4 sequences of 2 subjects" in done.stdout
+    assert (grown / "frames/s0000-fear/0001.jpg").stat().st_mtime_ns == kept
+    assert tfen("synth", whole, "--subjects", 2, *flags).returncode == 0
+    assert digests(grown) == digests(whole)
+    refuses("synth", grown, "--subjects", 1, *flags, says="another subjects (2)")
+
+
 def test_more_sequences_of_an_expression_are_new_and_leave_the_others_as_they_are(tmp_path: Path) -> None:
     flags = ["--subjects", 1, "--frames", 2, "--size", 32, "--expressions", "neutral", "happiness", "--jobs", 1]
     assert tfen("synth", tmp_path / "one", *flags).returncode == 0
@@ -104,6 +118,8 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
     refuses("synth", tmp_path / "x", "--expressions", "joyful", says="'joyful' is unknown")
     refuses("synth", tmp_path / "x", "--expressions", "fear", "--more", "anger", says="more of 'anger'")
     refuses("synth", tmp_path / "x", "--assets", tmp_path / "none", says="does not exist")
+    refuses("synth", tmp_path / "x", "--layout", "mmi", "--more", "fear", says="--more is no choice in mmi's")
+    refuses("synth", tmp_path / "x", "--layout", "mmi", "--repeats", 2, says="--repeats is no choice in mmi's")
     assert not (tmp_path / "x").exists()
 
 
@@ -224,6 +240,22 @@ def test_teeth_stand_where_the_lips_open(tmp_path: Path) -> None:
         mouth = cv2.fillPoly(np.zeros(green.shape, np.uint8), [np.round(points[48:60]).astype(np.int32)], 1)
         assert green.sum() > 8, path.stem
         assert not (green & (cv2.dilate(mouth, np.ones((5, 5), np.uint8)) == 0)).any(), path.stem
+
+
+def test_an_asset_whose_faces_count_back_is_the_same(tmp_path: Path) -> None:
+    assets = make_assets(tmp_path / "assets")
+    flags = ["--assets", assets, "--subjects", 1, "--frames", 1, "--size", 48, "--expressions", "surprise", "--jobs", 1]
+    assert tfen("synth", tmp_path / "counted", *flags).returncode == 0
+    mesh = assets / "teeth/made/made.obj"
+    lines = mesh.read_text().splitlines()
+    back = [
+        " ".join(["f", *(f"{int(v) - 37}/{int(t) - 4}" for v, t in (point.split("/") for point in line.split()[1:]))])
+        for line in lines[3:]
+    ]
+    mesh.write_text("\n".join(["v 0 0 0"] * 36 + lines[:3] + back))
+    done = tfen("synth", tmp_path / "back", *flags)
+    assert done.returncode == 0, done.stderr
+    assert digests(tmp_path / "back" / "frames") == digests(tmp_path / "counted" / "frames")
 
 
 @pytest.mark.parametrize(

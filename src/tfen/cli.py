@@ -106,7 +106,8 @@ def synth(
 ) -> None:
     """Make synthetic people showing expressions, with everything known about them.
 
-    Stopped and started again, it goes on where it was. The same settings give the same bytes.
+    Stopped and started again, it goes on where it was; with more subjects, it adds those that are missing. The same
+    settings give the same bytes.
 
     Args:
         out: Folder of the prepared set to make.
@@ -123,8 +124,8 @@ def synth(
         framing: Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head.
         assets: Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth.
         first_subject: Number of the first person; with the same seed, other numbers are other people.
-        layout: Write the official folders of that data set instead of a prepared set, with its own expressions and
-            dynamics; size is then the height of the pictures.
+        layout: Write the official folders of that data set instead of a prepared set, with its own expressions,
+            dynamics and framing; size is then the height of the pictures.
         jobs: Processes; all cores if not given.
         contact_sheet: Also write a picture of every expression of some subjects.
     """
@@ -135,6 +136,17 @@ def synth(
 
     if not 0.8 <= framing <= 3:
         raise InputError(f"--framing is {framing}, expected 0.8 to 3")
+    if layout is not None:
+        no_choice = {
+            "dynamics": dynamics != ("onset-apex",),
+            "expressions": expressions != EXPRESSIONS,
+            "repeats": repeats != 1,
+            "more": more,
+            "framing": framing != 1,
+            "contact-sheet": contact_sheet,
+        }
+        for name in (name for name, given in no_choice.items() if given):
+            raise InputError(f"--{name} is no choice in {layout}'s official folders; leave it or --layout out")
     plan = SynthSettings(
         subjects=subjects,
         frames=frames,

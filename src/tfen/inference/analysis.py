@@ -12,7 +12,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -407,14 +407,18 @@ class _Run:
             self.film = AnnotatedFilm(out / "films" / f"{stem}.mp4", analyzer.expressions, analyzer.step)
 
     def go(self) -> None:
+        """Analyse it and write everything; an annotated film can be played whatever ends it."""
+        with nullcontext() if self.film is None else closing(self.film):
+            self._read()
+        self._finish()
+
+    def _read(self) -> None:
         results = self.analyzer(self.source.opened, self._watch, self._broke)
         try:
             for result in results:
                 self._take(result)
         except KeyboardInterrupt:
             if self.source.kind == "file":
-                if self.film is not None:
-                    self.film.close()
                 raise
             self.note = "stopped by hand"
         except TfenError as error:
@@ -424,7 +428,6 @@ class _Run:
         finally:
             results.close()  # type: ignore[attr-defined]
             self.tables.flush()
-        self._finish()
 
     def _watch(self, frame: Frame) -> None:
         self.frames, self.seconds = frame.number + 1, frame.time
@@ -479,8 +482,6 @@ class _Run:
                     "confidence": round(person.confidence / person.count, 4), "episodes": person.episodes, **shares,
                 },
             )  # fmt: skip
-        if self.film is not None:
-            self.film.close()
         if self.picture is not None:
             title = Path(self.source.name).name if self.source.kind == "file" else self.source.name
             self.picture.draw(self.out / "pictures" / f"{self.stem}.png", title)

@@ -199,20 +199,26 @@ def _read_fitting(path: Path) -> tuple[Array, tuple[tuple[int, int, float], ...]
 
 
 def _read_obj(path: Path, vertices: int) -> tuple[Array, Array]:
-    """Return the triangles of an .obj and their texture coordinates, v downwards."""
-    texture, faces, corners = [], [], []
+    """Return the triangles of an .obj and their texture coordinates, v downwards; negative numbers count back."""
+    texture, faces, corners, points_read = [], [], [], 0
+
+    def place(number: str, count: int) -> int:
+        return int(number) - 1 if int(number) > 0 else count + int(number)
+
     for line in path.read_text(errors="replace").splitlines():
         words = line.split()
         if not words:
             continue
-        if words[0] == "vt":
+        if words[0] == "v":
+            points_read += 1
+        elif words[0] == "vt":
             texture.append([float(words[1]), 1 - float(words[2])])
         elif words[0] == "f":
             points = [word.split("/") for word in words[1:]]
             for k in range(1, len(points) - 1):
                 three = (points[0], points[k], points[k + 1])
-                faces.append([int(point[0]) - 1 for point in three])
-                corners.append([int(point[1]) - 1 for point in three])
+                faces.append([place(point[0], points_read) for point in three])
+                corners.append([place(point[1], len(texture)) for point in three])
     triangles, places = np.array(faces), np.array(texture)[np.array(corners)]
     kept = (triangles < vertices).all(1)
     return triangles[kept], places[kept]

@@ -98,7 +98,8 @@ def sequences_of(settings: SynthSettings, subject: str) -> list[_Plan]:
 def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dict[str, Any]:
     """Make a synthetic set in `out` and return its description.
 
-    A set that was begun with the same settings is finished; one with other settings is left alone.
+    A set that was begun with the same settings is finished, one with fewer subjects gets the others, too (nobody
+    depends on who else is there); one with other settings is left alone.
 
     Raises:
         InputError: `out` holds something else.
@@ -108,7 +109,7 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     if marker.exists():
         begun = read_json(marker, "the settings of a synthetic set")
         changed = [key for key in description if begun.get(key) != _plain(description[key])]
-        if changed:
+        if changed and not (changed == ["subjects"] and begun["subjects"] < settings.subjects):
             raise InputError(
                 f"{out} holds a synthetic set made with another {changed[0]} ({begun.get(changed[0])}); choose another folder"
             )

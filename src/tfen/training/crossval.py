@@ -13,7 +13,7 @@ import yaml
 
 from tfen import __version__, stopping
 from tfen.config import CHECKPOINT_MINUTES, Settings, plain, settings_in
-from tfen.data.clips import Clips, FrameStore
+from tfen.data.clips import FrameStore
 from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
 from tfen.data.prepared import PreparedSet, Sequence
 from tfen.errors import InputError, TfenError
@@ -26,7 +26,7 @@ from tfen.progress import say
 from tfen.spread import Cluster, spread
 from tfen.training import processes
 from tfen.training.checkpoints import Keeper
-from tfen.training.fold import make_accelerator, predict, train_network
+from tfen.training.fold import make_accelerator, predict_sequences, train_network
 
 HOW_CHOSEN = {
     "last": "the last epoch",
@@ -211,8 +211,7 @@ def _run_fold(store: FrameStore, fold: Fold, run: Run) -> str:
         trained = train_network(store, training, choosing, settings, seed, start, watch, everybody, keeper)
 
     def ask(sequences: list[Sequence]) -> list[Prediction]:
-        clips = Clips(store, sequences, settings.model.frames, settings.model.image_size, part=processes.part())
-        return predict(trained.network, clips, settings, fold.number)
+        return predict_sequences(trained.network, store, sequences, settings, fold.number)
 
     said = ask(testing)
     temperature = fit_temperature(ask(validation), found.expressions) if validation else None
@@ -321,9 +320,8 @@ def evaluate(weights: str, found: PreparedSet, out: Path) -> dict[str, Any]:
     kept = found.without(tuple(name for name in found.expressions if name not in shared))
     settings = loaded.settings
     store = FrameStore(kept, settings.model.image_size, settings.data)
-    clips = Clips(store, list(kept.sequences), settings.model.frames, settings.model.image_size)
     among = [loaded.expressions.index(name) for name in shared]
-    said = predict(loaded.network, clips, settings, among=among)
+    said = predict_sequences(loaded.network, store, list(kept.sequences), settings, among=among)
     with whole_folder(out) as part:
         write_predictions(part / "predictions.csv", said, shared)
         figures = {
@@ -388,8 +386,8 @@ def train_on_all(
     measured = trained.course.history[trained.epoch - 1].get("validation_accuracy")
     temperature = None
     if validation:
-        clips = Clips(store, validation, settings.model.frames, settings.model.image_size, part=processes.part())
-        temperature = fit_temperature(predict(trained.network, clips, settings), found.expressions)
+        said = predict_sequences(trained.network, store, validation, settings)
+        temperature = fit_temperature(said, found.expressions)
     about = {
         "set": found.name,
         "subjects": len({sequence.subject for sequence in training}),

@@ -115,6 +115,20 @@ def start_from(network: TFEN, expressions: tuple[str, ...], start: Loaded) -> No
         say(f"the weights to start from do not know {', '.join(fresh)}: their classifier rows start afresh")
 
 
+def predict_sequences(
+    network: TFEN,
+    store: FrameStore,
+    sequences: list[Sequence],
+    settings: Settings,
+    fold: int = 0,
+    among: list[int] | None = None,
+) -> list[Prediction]:
+    """Return what the network says about some sequences of a set; see `predict`."""
+    model, device = settings.model, next(network.parameters()).device
+    clips = Clips(store, sequences, model.frames, model.image_size, part=processes.part(), device=device)
+    return predict(network, clips, settings, fold, among)
+
+
 def predict(
     network: TFEN, clips: Clips, settings: Settings, fold: int = 0, among: list[int] | None = None
 ) -> list[Prediction]:
