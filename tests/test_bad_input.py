@@ -29,6 +29,22 @@ def test_a_folder_that_is_no_set(tmp_path: Path) -> None:
     refuses("crossval", tmp_path, tmp_path / "run", *RUN, says="no prepared set")
 
 
+def test_a_wrong_command_line_says_where_to_read_on() -> None:
+    refuses("figures", "run", "out", "more", says="tfen figures has no use for 'out more'; see tfen figures --help")
+    refuses("crossval", says="requires an argument; see tfen crossval --help")
+    refuses("synth", "faces", "--subject", 4, says="Did you mean --subjects?")
+
+
+def test_a_reader_that_is_gone_is_no_error_to_report() -> None:
+    command = [sys.executable, "-m", "tfen.cli", "analyze", "--json-schema"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+
+
 def test_fewer_subjects_than_folds(tiny_set: Path, tmp_path: Path) -> None:
     sentence = refuses("crossval", tiny_set, tmp_path / "run", *SMALL, "--folds.count", "10")
     assert "4 subjects, fewer than the 10 folds" in sentence

@@ -951,25 +951,40 @@ def _read_settings(path: Path) -> dict[str, dict[str, Any]]:
 app.config = (_PresetSource(),)
 
 
+def _misuse(error: cyclopts.CycloptsError) -> str:
+    """Return what is wrong with a command line, in one sentence, and where to read on."""
+    command = " ".join(("tfen", *(error.command_chain or ())))
+    text = " ".join(str(error).split())
+    if isinstance(error, cyclopts.UnusedCliTokensError):
+        text = f"{command} has no use for {' '.join(error.unused_tokens or ())!r}"
+    elif not isinstance(error, cyclopts.MissingArgumentError):
+        return text
+    return f"{text.removesuffix('.')}; see {command} --help"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; bad input exits with 2, a failure with 1, an interruption with 130."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         app(arguments if arguments is None else list(arguments), exit_on_error=False, print_error=False)
-    except (cyclopts.CycloptsError, TfenError) as error:
-        text = str(error).strip()
-        say(f"tfen: {' '.join(text.split())}")
-        sys.exit(2 if isinstance(error, cyclopts.CycloptsError) else error.exit_code)
+        sys.stdout.flush()
+    except cyclopts.CycloptsError as error:
+        say(f"tfen: {_misuse(error)}")
+        sys.exit(2)
+    except TfenError as error:
+        say(f"tfen: {' '.join(str(error).split())}")
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         say("tfen: stopped; the same command goes on where it was")
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output is gone; what is left to be written goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         if error.errno == 28:
             say(f"tfen: the disk is full ({error.filename or 'while writing'}); free some space and run it again")
             sys.exit(1)
         raise
-    except BrokenPipeError:
-        sys.exit(1)
 
 
 if __name__ == "__main__":
