@@ -98,7 +98,7 @@ class DataSettings:
     """Share of training clips, stills apart, that are played backwards: an apex that goes back to neutral shows the
     expression, too."""
     stills: float = 0.0
-    """Share of training clips that are a still: of the last frame, which shows the expression, or, one time in four, of
+    """Share of training clips that are a still: of the last frame, which shows the expression, or, one time in six, of
     the first, which counts as neutral. For sets that have neutral sequences, and where all others go from neutral to the
     apex."""
     sampling: Literal["natural", "balanced"] = "natural"

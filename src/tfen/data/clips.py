@@ -19,6 +19,9 @@ from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import CPU, augmented, centre_crop, fit_frame, stored_size, to_network
 from tfen.errors import InputError
 
+CALM_STILLS = 1 / 6
+"""Share of the stills that show the calm beginning; with more, faint expressions are told as neutral."""
+
 
 class FrameStore:
     """Frames of a set at the size that crops are taken from; kept in memory while they fit into `cache_gb`."""
@@ -148,7 +151,7 @@ class Clips:
             sequence = self.sequences[k]
             expression = sequence.expression
             if data.stills and rng.random() < data.stills:
-                calm = sequence.frames > 1 and rng.random() < 0.25
+                calm = sequence.frames > 1 and rng.random() < CALM_STILLS
                 numbers = np.full(self.frames, 0 if calm else sequence.frames - 1)
                 expression = "neutral" if calm else expression
             else:
