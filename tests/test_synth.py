@@ -95,6 +95,9 @@ def test_a_set_can_be_given_more_subjects(tmp_path: Path) -> None:
     assert tfen("synth", whole, "--subjects", 2, *flags).returncode == 0
     assert digests(grown) == digests(whole)
     refuses("synth", grown, "--subjects", 1, *flags, says="another subjects (2)")
+    marker = grown / "synth.json"
+    marker.write_text(marker.read_text().replace('"subjects": 2', '"subjects": "two"'))
+    refuses("synth", grown, "--subjects", 3, *flags, says="another subjects (two)")
 
 
 def test_more_sequences_of_an_expression_are_new_and_leave_the_others_as_they_are(tmp_path: Path) -> None:

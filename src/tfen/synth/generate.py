@@ -109,7 +109,9 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     if marker.exists():
         begun = read_json(marker, "the settings of a synthetic set")
         changed = [key for key in description if begun.get(key) != _plain(description[key])]
-        if changed and not (changed == ["subjects"] and begun["subjects"] < settings.subjects):
+        before = begun.get("subjects")
+        grows = changed == ["subjects"] and isinstance(before, int) and before < settings.subjects
+        if changed and not grows:
             raise InputError(
                 f"{out} holds a synthetic set made with another {changed[0]} ({begun.get(changed[0])}); choose another folder"
             )
