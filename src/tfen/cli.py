@@ -106,8 +106,8 @@ def synth(
 ) -> None:
     """Make synthetic people showing expressions, with everything known about them.
 
-    Stopped and started again, it goes on where it was; with more subjects, it adds those that are missing. The same
-    settings give the same bytes.
+    Stopped and started again, it goes on where it was; a prepared set given more subjects gets those that are missing.
+    The same settings give the same bytes.
 
     Args:
         out: Folder of the prepared set to make.

@@ -108,7 +108,7 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     description = {"tfen": __version__, **settings.record()}
     if marker.exists():
         begun = read_json(marker, "the settings of a synthetic set")
-        changed = [key for key in description if begun.get(key) != _plain(description[key])]
+        changed = [key for key in description if begun.get(key) != as_json(description[key])]
         before = begun.get("subjects")
         grows = changed == ["subjects"] and isinstance(before, int) and before < settings.subjects
         if changed and not grows:
@@ -148,11 +148,11 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     return read_json(out / "prepared.json", "a prepared set's description")
 
 
-def _plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """The value as JSON gives it back."""
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+        return [as_json(item) for item in value]
+    return {key: as_json(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _complete(out: Path, settings: SynthSettings, number: int) -> bool:

@@ -19,7 +19,7 @@ from tfen.files import read_json, told, whole_file, whole_folder, write_csv, wri
 from tfen.progress import meter
 from tfen.synth.expressions import ACTION_UNITS
 from tfen.synth.film import Performer, Take, Variation
-from tfen.synth.generate import QUALITY, SynthSettings, run_subjects, the_head
+from tfen.synth.generate import QUALITY, SynthSettings, as_json, run_subjects, the_head
 from tfen.synth.people import make_subject
 
 Array = np.ndarray
@@ -65,7 +65,7 @@ def make_layout(out: Path, settings: SynthSettings, layout: str, jobs: int) -> d
     marker = out / HIDDEN / "settings.json"
     description = {"tfen": __version__, "layout": layout, **settings.record()}
     if marker.exists():
-        if read_json(marker, "the settings of synthetic folders") != _as_json(description):
+        if read_json(marker, "the settings of synthetic folders") != as_json(description):
             raise InputError(f"{out} was begun with other settings; choose another folder")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty; choose a new folder")
@@ -79,12 +79,6 @@ def make_layout(out: Path, settings: SynthSettings, layout: str, jobs: int) -> d
     if layout == "dfew":
         _dfew_tables(out, settings)
     return {"subjects": settings.subjects, "sequences": settings.subjects * len(FORMS[layout].expressions)}
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_as_json(item) for item in value]
-    return {key: _as_json(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _done(out: Path, number: int) -> Path:
