@@ -2,9 +2,10 @@
 
 usage: python benchmarks/weights.py WEIGHTS SET [SET ...]
 
-WEIGHTS is what `tfen.load` takes, such as "packaged". Prints, for each set, a row for each true expression: how many
-sequences of it are told as what, and the share that is right; the same for the last frame alone, as if it were a
-photograph, where sequences have several; and how often bf16 says the same as single precision.
+WEIGHTS is what `tfen.load` takes, such as "packaged". What they say about each face and about its mirror image is
+averaged, as `tfen analyze` does. Prints, for each set, a row for each true expression: how many sequences of it are told
+as what, and the share that is right; the same for the last frame alone, as if it were a photograph, where sequences have
+several; and how often bf16 says the same as single precision.
 """
 
 import sys
@@ -16,12 +17,13 @@ import torch
 from tfen import load
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import open_set
+from tfen.models.mirror import mirrored
 
 
 def confusions(weights: str, folder: Path) -> tuple[tuple[str, ...], dict[str, dict[str, np.ndarray]], float]:
     """Return the weights' expressions, how often each was said for each true one, of sequences and of their last frames,
     and the share of sequences of which bf16 says the same."""
-    loaded, found = load(weights), open_set(folder)
+    loaded, found = mirrored(load(weights)), open_set(folder)
     settings = loaded.settings
     store = FrameStore(found, settings.model.image_size, settings.data)
     clips = Clips(store, list(found.sequences), settings.model.frames, settings.model.image_size)

@@ -157,10 +157,11 @@ def test_who_crosses_leaves_and_comes_back_keeps_the_number_and_after_a_cut_nobo
     assert max(time for time, _ in cut[0]) < 2 <= min(time for time, _ in cut[1])
 
 
-def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mirror", [True, False])
+def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, mirror: bool) -> None:
     face, back = actor(actors, "s0001-happiness"), scene(3)
     images, times = shots(lambda t: paste(back, face[min(4, int(2 * t))], 100 + int(30 * t), 90), 3.0)
-    analyzer = Analyzer(weights, smoothing=0)
+    analyzer = Analyzer(weights, smoothing=0, mirror=mirror)
     streamed = list(analyzer(Frame(k, time, image) for k, (image, time) in enumerate(zip(images, times))))
     loaded = load(weights)
     engine = Engine(loaded)
@@ -177,8 +178,9 @@ def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, t
         pixels = torch.from_numpy(grey)[:, None].expand(-1, 3, -1, -1)
         pixels = (pixels - pixels.mean((1, 2, 3), keepdim=True)) / (pixels.std((1, 2, 3), keepdim=True) + 0.02)
         with torch.inference_mode():
-            said = loaded.network(pixels[None])
-        expected = (said / 0.5).softmax(1)[0].numpy()
+            said = loaded.network(torch.stack([pixels, pixels.flip(-1)])).softmax(1)
+        likely = (said.mean(0) if mirror else said[0]) ** 2  # the temperature is 0.5
+        expected = (likely / likely.sum()).numpy()
         assert result.probabilities is not None
         assert np.abs(np.array(list(result.probabilities.values())) - expected).max() < 1e-4
 

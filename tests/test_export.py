@@ -12,8 +12,11 @@ from conftest import refuses, tfen, write_tiny_set
 from tfen import load
 from tfen.config import make_settings
 from tfen.errors import InputError
+from tfen.evaluation.runs import read_predictions
+from tfen.inference.engine import Engine
 from tfen.inference.export import load_for
-from tfen.models.weights import build, save_network
+from tfen.models.mirror import mirrored
+from tfen.models.weights import Loaded, build, save_network
 
 EXPRESSIONS = ("anger", "happiness", "surprise")
 
@@ -63,6 +66,23 @@ def test_the_two_graphs_stand_alone(weights: Path, tmp_path: Path) -> None:
     assert np.abs(scores - expected).max() < 1e-3
 
 
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("normalise", ["local", "clip"])
+def test_a_face_and_its_mirror_image_are_averaged(normalise: str, engine: str, tmp_path: Path) -> None:
+    """Whether frames are computed once (local) or with the whole clip, and whatever runs the network."""
+    settings = make_settings("release", {"model": {"width": 8, "image_size": 48, "frames": 3}})
+    settings.data.normalise = normalise  # type: ignore[assignment]
+    torch.manual_seed(2)
+    plain = Loaded(build(settings, 3, 0).eval(), settings, EXPRESSIONS, {})
+    alone, both = (Engine(one) for one in (plain, mirrored(load_for(plain, engine))))
+    films = np.random.default_rng(3).integers(0, 256, (2, 3, both.size, both.size, 3), np.uint8)
+    said, turned = (both.scores([both.encode(film) for film in some]) for some in (films, films[:, :, :, ::-1]))
+    expected = sum(alone.scores([alone.encode(film) for film in some]) for some in (films, films[:, :, :, ::-1])) / 2
+    assert np.abs(said - expected).max() < 1e-4
+    assert np.abs(said - turned).max() < 1e-4
+    assert np.abs(alone.scores([alone.encode(film) for film in films]) - expected).max() > 1e-3
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_engines_take_torch_weights_too(engine: str, weights: Path) -> None:
     with torch.inference_mode():
@@ -107,3 +127,18 @@ def test_half_precision_weights_are_read_as_single(weights: Path, tmp_path: Path
     with torch.inference_mode():
         apart = half.network(clips(3)).softmax(1) - loaded.network(clips(3)).softmax(1)
     assert apart.abs().max() < 5e-3
+
+
+def test_exported_graphs_are_evaluated_as_the_weights_are_and_train_nothing(weights: Path, tmp_path: Path) -> None:
+    tiny = write_tiny_set(tmp_path / "tiny", subjects=4)
+    assert tfen("export", weights, tmp_path / "graphs").returncode == 0
+    for name, source in (("ours", weights), ("theirs", tmp_path / "graphs")):
+        done = tfen("evaluate", source, tiny, "--out", tmp_path / name, "--mirror")
+        assert done.returncode == 0, done.stderr
+    ours, theirs = (read_predictions(tmp_path / name / "predictions.csv", EXPRESSIONS) for name in ("ours", "theirs"))
+    assert len(ours) == 12
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.sequence == other.sequence
+        assert mine.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+    refuses("train", tiny, tmp_path / "trained", "--init", tmp_path / "graphs", says="exported")
+    refuses("crossval", tiny, tmp_path / "run", "--folds.count", 2, "--init", tmp_path / "graphs", says="exported")

@@ -21,7 +21,9 @@ from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
 from tfen.files import read_yaml, told, whole_folder, write_json, write_text
-from tfen.models.weights import load, save_network, save_weights
+from tfen.models.graphs import GraphNetwork
+from tfen.models.mirror import mirrored
+from tfen.models.weights import Loaded, load, save_network, save_weights
 from tfen.progress import say
 from tfen.spread import Cluster, spread
 from tfen.training import processes
@@ -78,7 +80,17 @@ def _store(run: Run) -> FrameStore:
     return _stores[0]
 
 
-_start = lru_cache(maxsize=1)(load)
+@lru_cache(maxsize=1)
+def _start(source: str) -> Loaded:
+    """Return the weights to start from."""
+    loaded = load(source)
+    if isinstance(loaded.network, GraphNetwork):
+        raise InputError(
+            f"{source} was exported to graphs, which cannot learn; start from the weights they were made of"
+        )
+    return loaded
+
+
 """The weights that a run's folds start from, read once."""
 
 
@@ -299,18 +311,24 @@ def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]
     return figures
 
 
-def evaluate(weights: str, found: PreparedSet, out: Path) -> dict[str, Any]:
+def evaluate(weights: str, found: PreparedSet, out: Path, mirror: bool = False) -> dict[str, Any]:
     """Test trained weights on a whole set, its labels matched by name, and return the summary that is written to `out`.
 
     Expressions that only the weights know are left out of the choice; sequences of expressions that the weights do not
     know are left out and counted.
+
+    Args:
+        weights: what `tfen.load` takes.
+        found: the set.
+        out: folder of the results.
+        mirror: average what is said about each sequence and about its mirror image.
 
     Raises:
         InputError: the two have fewer than two expressions in common, or `out` exists.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty; choose a new folder")
-    loaded = load(weights)
+    loaded = mirrored(load(weights)) if mirror else load(weights)
     shared = tuple(name for name in loaded.expressions if name in found.expressions)
     if len(shared) < 2:
         raise InputError(
@@ -331,6 +349,7 @@ def evaluate(weights: str, found: PreparedSet, out: Path) -> dict[str, Any]:
             "sequences_left_out": len(found.sequences) - len(kept.sequences),
             "variant": settings.model.variant,
             "weights": weights,
+            "mirror": mirror,
             "trained_on": loaded.about.get("set"),
             "set": found.name,
             "epoch_chosen_by": "none: trained before",
@@ -363,7 +382,7 @@ def train_on_all(
         return f"{out}: trained before"
     if out.exists() and (not out.is_dir() or [path for path in out.iterdir() if path != kept]):
         raise InputError(f"{out} exists and is not empty; choose a new folder")
-    start = load(init) if init else None
+    start = _start(init) if init else None
     if processes.number() == 0:
         _claim(kept, _description(found, settings, init))
     processes.wait()

@@ -124,7 +124,7 @@ def predict_sequences(
     among: list[int] | None = None,
 ) -> list[Prediction]:
     """Return what the network says about some sequences of a set; see `predict`."""
-    model, device = settings.model, next(network.parameters()).device
+    model, device = settings.model, _device(network)
     clips = Clips(store, sequences, model.frames, model.image_size, part=processes.part(), device=device)
     return predict(network, clips, settings, fold, among)
 
@@ -137,7 +137,7 @@ def predict(
     Args:
         among: numbers of the network's expressions to choose from, in order, named as the set's; all if not given.
     """
-    device = next(network.parameters()).device
+    device = _device(network)
     network.eval()
     out = []
     with torch.no_grad():
@@ -151,6 +151,12 @@ def predict(
                 values = tuple(round(float(value), 6) for value in row)
                 out.append(Prediction(fold, sequence.name, sequence.subject, sequence.expression, said, values))
     return gathered_rows(out) if clips.part[1] > 1 else out
+
+
+def _device(network: torch.nn.Module) -> torch.device:
+    """Return where a network's weights are; exported graphs have none, and their engine takes what the processor holds."""
+    weights = next(network.parameters(), None)
+    return torch.device("cpu") if weights is None else weights.device
 
 
 def accuracy(network: TFEN, clips: Clips, settings: Settings) -> float:
