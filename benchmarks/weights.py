@@ -2,10 +2,10 @@
 
 usage: python benchmarks/weights.py WEIGHTS SET [SET ...]
 
-WEIGHTS is what `tfen.load` takes, such as "packaged". What they say about each face and about its mirror image is
-averaged, as `tfen analyze` does. Prints, for each set, a row for each true expression: how many sequences of it are told
-as what, and the share that is right; the same for the last frame alone, as if it were a photograph, where sequences have
-several; and how often bf16 says the same as single precision.
+WEIGHTS is what `tfen.load` takes, such as "packaged". Each face is looked at six times, as `tfen analyze` does. Prints, for
+each set, a row for each true expression: how many sequences of it are told as what, and the share that is right; the same
+for the last frame alone, as if it were a photograph, where sequences have several; and how often bf16 says the same as
+single precision.
 """
 
 import sys
@@ -15,33 +15,32 @@ import numpy as np
 import torch
 
 from tfen import load
-from tfen.data.clips import Clips, FrameStore
+from tfen.data.clips import FrameStore
 from tfen.data.prepared import open_set
-from tfen.models.mirror import mirrored
+from tfen.data.sampling import middle_frames
+from tfen.inference.engine import Engine
 
 
 def confusions(weights: str, folder: Path) -> tuple[tuple[str, ...], dict[str, dict[str, np.ndarray]], float]:
     """Return the weights' expressions, how often each was said for each true one, of sequences and of their last frames,
     and the share of sequences of which bf16 says the same."""
-    loaded, found = mirrored(load(weights)), open_set(folder)
+    loaded, found = load(weights), open_set(folder)
     settings = loaded.settings
     store = FrameStore(found, settings.model.image_size, settings.data)
-    clips = Clips(store, list(found.sequences), settings.model.frames, settings.model.image_size)
+    engine = Engine(loaded, looks=6)
     counts = {
         what: {name: np.zeros(len(loaded.expressions), int) for name in found.expressions}
         for what in ("sequences", "last frames")
     }
     same = 0
-    with torch.inference_mode():
-        for batch in clips.testing(32):
-            said = loaded.network(batch.clips).argmax(1).tolist()
-            with torch.autocast("cpu", torch.bfloat16):
-                again = loaded.network(batch.clips).argmax(1).tolist()
-            same += sum(one == other for one, other in zip(said, again))
-            still = loaded.network(batch.clips[:, -1:].expand_as(batch.clips)).argmax(1).tolist()
-            for sequence, number, alone in zip(batch.sequences, said, still):
-                counts["sequences"][sequence.expression][number] += 1
-                counts["last frames"][sequence.expression][alone] += 1
+    for sequence in found.sequences:
+        frames = store.frames(sequence, middle_frames(sequence.frames, engine.frames))
+        codes = engine.encode(list(frames))
+        said, alone = engine.scores([codes, codes[-1:] * engine.frames]).argmax(1)
+        with torch.autocast("cpu", torch.bfloat16):
+            same += said == engine.scores([engine.encode(list(frames))])[0].argmax()
+        counts["sequences"][sequence.expression][said] += 1
+        counts["last frames"][sequence.expression][alone] += 1
     if all(sequence.frames == 1 for sequence in found.sequences):
         del counts["last frames"]
     return loaded.expressions, counts, same / len(found.sequences)

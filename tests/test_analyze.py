@@ -28,7 +28,7 @@ from tfen.cli import main
 from tfen.faces.detection import HaarDetector
 from tfen.faces.pose import pose
 from tfen.inference.analyzer import open_source
-from tfen.inference.engine import Engine
+from tfen.inference.engine import Engine, Looks
 from tfen.inference.episodes import EpisodeFinder
 from tfen.inference.finding import FaceFinder, on_grid
 from tfen.inference.stages import ahead
@@ -157,14 +157,14 @@ def test_who_crosses_leaves_and_comes_back_keeps_the_number_and_after_a_cut_nobo
     assert max(time for time, _ in cut[0]) < 2 <= min(time for time, _ in cut[1])
 
 
-@pytest.mark.parametrize("mirror", [True, False])
-def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, mirror: bool) -> None:
+@pytest.mark.parametrize("looks", [1, 6])
+def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, looks: Looks) -> None:
     face, back = actor(actors, "s0001-happiness"), scene(3)
     images, times = shots(lambda t: paste(back, face[min(4, int(2 * t))], 100 + int(30 * t), 90), 3.0)
-    analyzer = Analyzer(weights, smoothing=0, mirror=mirror)
+    analyzer = Analyzer(weights, smoothing=0, looks=looks)
     streamed = list(analyzer(Frame(k, time, image) for k, (image, time) in enumerate(zip(images, times))))
     loaded = load(weights)
-    engine = Engine(loaded)
+    engine = Engine(loaded, looks)
     finder = FaceFinder(HaarDetector(), engine.size, 5)
     steps = list(finder.steps(on_grid([Frame(k, t, i) for k, (i, t) in enumerate(zip(images, times))], 0.2, 5)))
     crops = [step.faces[0].crop for step in steps]
@@ -178,9 +178,8 @@ def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, m
         pixels = torch.from_numpy(grey)[:, None].expand(-1, 3, -1, -1)
         pixels = (pixels - pixels.mean((1, 2, 3), keepdim=True)) / (pixels.std((1, 2, 3), keepdim=True) + 0.02)
         with torch.inference_mode():
-            said = loaded.network(torch.stack([pixels, pixels.flip(-1)])).softmax(1)
-        likely = (said.mean(0) if mirror else said[0]) ** 2  # the temperature is 0.5
-        expected = (likely / likely.sum()).numpy()
+            said = loaded.network(pixels[None])
+        expected = (said / 0.5).softmax(1)[0].numpy() if looks == 1 else engine.scores([engine.encode(window)])[0]
         assert result.probabilities is not None
         assert np.abs(np.array(list(result.probabilities.values())) - expected).max() < 1e-4
 

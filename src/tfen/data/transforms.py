@@ -40,6 +40,20 @@ def centre_crop(clips_BSHWC: Tensor, size: int) -> Tensor:
     return clips_BSHWC[:, :, start : start + size, start : start + size]
 
 
+def looks(clips_BSHWC: Tensor, size: int) -> list[Tensor]:
+    """Return six looks at clips, (B, S, size, size, 3) each, in [0, 255]: the middle of the frames, the whole frames, and
+    less than the middle by as much; each also mirrored."""
+    out = []
+    for side in (size, clips_BSHWC.shape[2], 2 * size - clips_BSHWC.shape[2]):
+        look = centre_crop(clips_BSHWC, side)
+        if side != size:
+            flat = look.flatten(0, 1).permute(0, 3, 1, 2).float()
+            flat = functional.interpolate(flat, size=(size, size), mode="bilinear", antialias=True)
+            look = flat.permute(0, 2, 3, 1).unflatten(0, look.shape[:2])
+        out += [look, look.flip(3)]
+    return out
+
+
 def crop_and_flip(clips_BSHWC: Tensor, size: int, rngs: Rngs) -> Tensor:
     """Return a random crop of each clip, mirrored with probability 0.5; the same for all frames of a clip."""
     room = clips_BSHWC.shape[2] - size

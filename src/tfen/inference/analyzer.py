@@ -10,12 +10,11 @@ import numpy as np
 from tfen.data.prepared import IMAGES, read_image
 from tfen.errors import InputError
 from tfen.faces.detection import FaceDetector, make_detector
-from tfen.inference.engine import Engine
+from tfen.inference.engine import Engine, Looks
 from tfen.inference.export import load_for
 from tfen.inference.finding import FaceFinder, Seen, Step, on_grid
 from tfen.inference.stages import ahead
 from tfen.inference.tracking import Box
-from tfen.models.mirror import mirrored
 from tfen.video.reading import Frame, camera_frames, read_frames
 
 Array = np.ndarray
@@ -87,7 +86,7 @@ class Analyzer:
         min_confidence: results below it get no label.
         engine: "torch", "onnxruntime" or "openvino"; the others need the extra `export`.
         live: rest each result on the window before it, not around it: no waiting, and changes show half a window late.
-        mirror: look at each face and at its mirror image, and average: surer, and the network works twice.
+        looks: how often each face is looked at: 6, as it is, a little nearer and farther, and all mirrored; or 1.
 
     Raises:
         InputError: unknown weights or detector, or a value out of range.
@@ -104,7 +103,7 @@ class Analyzer:
         min_confidence: float = 0.0,
         engine: str = "torch",
         live: bool = False,
-        mirror: bool = True,
+        looks: Looks = 6,
     ) -> None:
         if not 0.1 <= window <= 60:
             raise InputError(f"window is {window}, expected 0.1 to 60 seconds")
@@ -112,8 +111,7 @@ class Analyzer:
             raise InputError(f"smoothing is {smoothing}, expected 0 to 10 seconds")
         if not 0 <= min_confidence <= 1:
             raise InputError(f"min-confidence is {min_confidence}, expected 0 to 1")
-        loaded = load_for(weights, engine)
-        self.engine = Engine(mirrored(loaded) if mirror else loaded)
+        self.engine = Engine(load_for(weights, engine), looks)
         self.expressions = self.engine.expressions
         self.step = window / self.engine.frames
         """Seconds between two results of a face."""

@@ -1,15 +1,16 @@
 """From crops of a face to probabilities, so that a window that slides by a step computes one new frame only."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from tfen.data.transforms import centre_crop, fit_frame, stored_size, to_network
+from tfen.data.transforms import centre_crop, fit_frame, looks, stored_size, to_network
 from tfen.models.weights import Loaded
 
 Array = np.ndarray
+Looks = Literal[1, 6]
 
 
 class Engine:
@@ -18,6 +19,11 @@ class Engine:
     Networks whose input is normalised over the whole clip cannot be cut: there `encode` only keeps the frame, and
     `scores` computes all frames of a window again.
 
+    Args:
+        loaded: the network.
+        looks: 1: at the middle of each crop. 6: also a little nearer and from farther away, and all three mirrored; the
+            probabilities are averaged. Errors that depend on how a face lies in its crop become fewer.
+
     Attributes:
         expressions: in the order of the columns of `scores`.
         frames: S, frames in a window.
@@ -25,12 +31,12 @@ class Engine:
         streams: whether frames are computed once only.
     """
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, looks: Looks = 1) -> None:
         settings = loaded.settings
         self.expressions, self.frames = loaded.expressions, settings.model.frames
         self.size = stored_size(settings.model.image_size)
         self.streams = settings.data.normalise != "clip"
-        self._image_size, self._data = settings.model.image_size, settings.data
+        self._image_size, self._data, self._looks = settings.model.image_size, settings.data, looks
         self._network = loaded.network.channels_last()
         self._temperature = float(loaded.about.get("temperature") or 1.0)
 
@@ -40,17 +46,25 @@ class Engine:
         if not self.streams or not fitted:
             return list(fitted)
         with torch.inference_mode():
-            return list(self._network.features(self._pixels(np.stack(fitted)[:, None])[:, 0]))
+            pixels_LNCHW = self._pixels(np.stack(fitted)[:, None])[:, :, 0]
+            codes = self._network.features(pixels_LNCHW.flatten(0, 1))
+            return list(codes.unflatten(0, pixels_LNCHW.shape[:2]).transpose(0, 1))
 
     def scores(self, windows: Sequence[Sequence[Any]]) -> Array:
         """Return probabilities (B, K) of windows of S encoded frames each, softened by the weights' temperature."""
         with torch.inference_mode():
             if self.streams:
-                said = self._network.temporal(torch.stack([torch.stack(list(window)) for window in windows]))
+                codes = torch.stack([torch.stack(list(window)) for window in windows])
+                said = self._network.temporal(codes.movedim(2, 0).flatten(0, 1))
             else:
-                said = self._network(self._pixels(np.stack([np.stack(list(window)) for window in windows])))
-            return (said.float() / self._temperature).softmax(1).numpy()
+                said = self._network(
+                    self._pixels(np.stack([np.stack(list(window)) for window in windows])).flatten(0, 1)
+                )
+            likely_LBK = said.float().softmax(1).unflatten(0, (-1, len(windows)))
+            return (likely_LBK.mean(0).clamp_min(1e-12).log() / self._temperature).softmax(1).numpy()
 
     def _pixels(self, clips_BSHWC: Array) -> torch.Tensor:
-        cropped = centre_crop(torch.from_numpy(clips_BSHWC), self._image_size)
-        return to_network(cropped, self._data.normalise)
+        """Return what the network takes of each look at clips, (L, B, S, 3, H, W)."""
+        clips, size = torch.from_numpy(clips_BSHWC), self._image_size
+        seen = [centre_crop(clips, size)] if self._looks == 1 else looks(clips, size)
+        return torch.stack([to_network(look, self._data.normalise) for look in seen])

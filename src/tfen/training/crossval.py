@@ -16,13 +16,14 @@ from tfen.config import CHECKPOINT_MINUTES, Settings, plain, settings_in
 from tfen.data.clips import FrameStore
 from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
 from tfen.data.prepared import PreparedSet, Sequence
+from tfen.data.sampling import middle_frames
 from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
 from tfen.files import read_yaml, told, whole_folder, write_json, write_text
+from tfen.inference.engine import Engine, Looks
 from tfen.models.graphs import GraphNetwork
-from tfen.models.mirror import mirrored
 from tfen.models.weights import Loaded, load, save_network, save_weights
 from tfen.progress import say
 from tfen.spread import Cluster, spread
@@ -311,7 +312,7 @@ def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]
     return figures
 
 
-def evaluate(weights: str, found: PreparedSet, out: Path, mirror: bool = False) -> dict[str, Any]:
+def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> dict[str, Any]:
     """Test trained weights on a whole set, its labels matched by name, and return the summary that is written to `out`.
 
     Expressions that only the weights know are left out of the choice; sequences of expressions that the weights do not
@@ -321,14 +322,14 @@ def evaluate(weights: str, found: PreparedSet, out: Path, mirror: bool = False) 
         weights: what `tfen.load` takes.
         found: the set.
         out: folder of the results.
-        mirror: average what is said about each sequence and about its mirror image.
+        looks: how often each sequence is looked at; see `Engine`.
 
     Raises:
         InputError: the two have fewer than two expressions in common, or `out` exists.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty; choose a new folder")
-    loaded = mirrored(load(weights)) if mirror else load(weights)
+    loaded = load(weights)
     shared = tuple(name for name in loaded.expressions if name in found.expressions)
     if len(shared) < 2:
         raise InputError(
@@ -339,7 +340,10 @@ def evaluate(weights: str, found: PreparedSet, out: Path, mirror: bool = False) 
     settings = loaded.settings
     store = FrameStore(kept, settings.model.image_size, settings.data)
     among = [loaded.expressions.index(name) for name in shared]
-    said = predict_sequences(loaded.network, store, list(kept.sequences), settings, among=among)
+    if looks == 1:
+        said = predict_sequences(loaded.network, store, list(kept.sequences), settings, among=among)
+    else:
+        said = _looked(Engine(loaded, looks), store, among)
     with whole_folder(out) as part:
         write_predictions(part / "predictions.csv", said, shared)
         figures = {
@@ -349,7 +353,7 @@ def evaluate(weights: str, found: PreparedSet, out: Path, mirror: bool = False) 
             "sequences_left_out": len(found.sequences) - len(kept.sequences),
             "variant": settings.model.variant,
             "weights": weights,
-            "mirror": mirror,
+            "looks": looks,
             "trained_on": loaded.about.get("set"),
             "set": found.name,
             "epoch_chosen_by": "none: trained before",
@@ -358,6 +362,18 @@ def evaluate(weights: str, found: PreparedSet, out: Path, mirror: bool = False) 
         }
         write_json(part / "summary.json", figures)
     return figures
+
+
+def _looked(engine: Engine, store: FrameStore, among: list[int]) -> list[Prediction]:
+    """Return what an engine says about all sequences of a set, with its looks and its temperature."""
+    found, out = store.found, []
+    for sequence in found.sequences:
+        frames = store.frames(sequence, middle_frames(sequence.frames, engine.frames))
+        likely = engine.scores([engine.encode(list(frames))])[0, among]
+        values = tuple(round(float(value), 6) for value in likely / likely.sum())
+        said = found.expressions[int(likely.argmax())]
+        out.append(Prediction(0, sequence.name, sequence.subject, sequence.expression, said, values))
+    return out
 
 
 def train_on_all(
