@@ -25,6 +25,7 @@ from films import actor, paste, scene, shots, still, write_film
 import tfen
 from tfen import Analyzer, Result
 from tfen.cli import main
+from tfen.errors import InputError
 from tfen.faces.detection import HaarDetector
 from tfen.faces.pose import pose
 from tfen.inference.analyzer import open_source
@@ -357,6 +358,8 @@ def test_bad_input_gets_one_sentence(weights: Path, tmp_path: Path) -> None:
     refuses(
         "analyze", photo, "--out", tmp_path / "o", "--weights", weights, "--window", "0.001", says="window is 0.001"
     )
+    with pytest.raises(InputError, match="looks is 3, expected 1 or 6"):
+        Analyzer(weights, looks=3)  # type: ignore[arg-type]
     refuses("analyze", photo, "--out", photo / "o", "--weights", weights, says="a file is where a folder is needed")
     refuses("analyze", "37", "--out", tmp_path / "o", "--weights", weights, code=1, says="camera 37 cannot be opened")
     assert (tmp_path / "full" / "x").read_text() == "mine"

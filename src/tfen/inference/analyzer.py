@@ -111,6 +111,8 @@ class Analyzer:
             raise InputError(f"smoothing is {smoothing}, expected 0 to 10 seconds")
         if not 0 <= min_confidence <= 1:
             raise InputError(f"min-confidence is {min_confidence}, expected 0 to 1")
+        if looks not in (1, 6):
+            raise InputError(f"looks is {looks}, expected 1 or 6")
         self.engine = Engine(load_for(weights, engine), looks)
         self.expressions = self.engine.expressions
         self.step = window / self.engine.frames
