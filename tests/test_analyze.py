@@ -25,11 +25,12 @@ from films import actor, paste, scene, shots, still, write_film
 import tfen
 from tfen import Analyzer, Result
 from tfen.cli import main
+from tfen.config import Looks
 from tfen.errors import InputError
 from tfen.faces.detection import HaarDetector
 from tfen.faces.pose import pose
 from tfen.inference.analyzer import open_source
-from tfen.inference.engine import Engine, Looks
+from tfen.inference.engine import Engine
 from tfen.inference.episodes import EpisodeFinder
 from tfen.inference.finding import FaceFinder, on_grid
 from tfen.inference.stages import ahead

@@ -146,13 +146,16 @@ def test_half_precision_weights_are_read_as_single(weights: Path, tmp_path: Path
 def test_exported_graphs_are_evaluated_as_the_weights_are_and_train_nothing(weights: Path, tmp_path: Path) -> None:
     tiny = write_tiny_set(tmp_path / "tiny", subjects=4)
     assert tfen("export", weights, tmp_path / "graphs").returncode == 0
-    for name, source in (("ours", weights), ("theirs", tmp_path / "graphs")):
-        done = tfen("evaluate", source, tiny, "--out", tmp_path / name, "--looks", 6)
-        assert done.returncode == 0, done.stderr
-    ours, theirs = (read_predictions(tmp_path / name / "predictions.csv", EXPRESSIONS) for name in ("ours", "theirs"))
-    assert len(ours) == 12
-    for mine, other in zip(ours, theirs, strict=True):
-        assert mine.sequence == other.sequence
-        assert mine.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+    for looks in (1, 6):
+        said = []
+        for name, source in (("ours", weights), ("theirs", tmp_path / "graphs")):
+            out = tmp_path / f"{name}-{looks}"
+            done = tfen("evaluate", source, tiny, "--out", out, "--looks", looks)
+            assert done.returncode == 0, done.stderr
+            said.append(read_predictions(out / "predictions.csv", EXPRESSIONS))
+        assert len(said[0]) == 12
+        for mine, other in zip(*said, strict=True):
+            assert mine.sequence == other.sequence
+            assert mine.probabilities == pytest.approx(other.probabilities, abs=1e-4)
     refuses("train", tiny, tmp_path / "trained", "--init", tmp_path / "graphs", says="exported")
     refuses("crossval", tiny, tmp_path / "run", "--folds.count", 2, "--init", tmp_path / "graphs", says="exported")

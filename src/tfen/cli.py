@@ -17,6 +17,7 @@ from tfen.config import (
     PRESETS,
     VARIANTS,
     FoldSettings,
+    Looks,
     ModelSettings,
     Settings,
     TrainSettings,
@@ -550,7 +551,7 @@ def analyze(
     smoothing: float = 0.2,
     min_confidence: float = 0.0,
     engine: Literal["torch", "onnxruntime", "openvino"] = "torch",
-    looks: Literal[1, 6] = 6,
+    looks: Looks = 6,
     json_schema: bool = False,
     finding: Annotated[Finding, Shared] = Finding(),  # noqa: B008
     cluster: Annotated[Cluster, Shared] = Cluster(),  # noqa: B008
@@ -781,7 +782,7 @@ def train_landmarks(set: Path, out: Path, *, epochs: int = 30, seed: int = 0) ->
 
 
 @app.command(help_epilogue="Example: tfen evaluate weights other-faces --out judged")
-def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Literal[1, 6] = 1) -> None:
+def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks = 1) -> None:
     """Test trained weights on another set: labels are matched by name, the others are left out of the choice.
 
     Args:

@@ -39,6 +39,7 @@ Select = Literal["last", "validation", "best-on-test"]
 Protocol = Literal["subjects", "leave-one-subject-out", "sequences", "dfew-12x10", "file"]
 Augment = Literal["paper", "mild", "strong"]
 Normalise = Literal["imagenet", "clip", "frame", "local"]
+Looks = Literal[1, 6]
 
 
 CHECKPOINT_MINUTES = 5.0

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tfen.config import Looks
 from tfen.data.prepared import IMAGES, read_image
 from tfen.errors import InputError
 from tfen.faces.detection import FaceDetector, make_detector
-from tfen.inference.engine import Engine, Looks
+from tfen.inference.engine import Engine
 from tfen.inference.export import load_for
 from tfen.inference.finding import FaceFinder, Seen, Step, on_grid
 from tfen.inference.stages import ahead
@@ -111,8 +112,6 @@ class Analyzer:
             raise InputError(f"smoothing is {smoothing}, expected 0 to 10 seconds")
         if not 0 <= min_confidence <= 1:
             raise InputError(f"min-confidence is {min_confidence}, expected 0 to 1")
-        if looks not in (1, 6):
-            raise InputError(f"looks is {looks}, expected 1 or 6")
         self.engine = Engine(load_for(weights, engine), looks)
         self.expressions = self.engine.expressions
         self.step = window / self.engine.frames

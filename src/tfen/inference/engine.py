@@ -1,16 +1,17 @@
 """From crops of a face to probabilities, so that a window that slides by a step computes one new frame only."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
+from tfen.config import Looks
 from tfen.data.transforms import centre_crop, fit_frame, looks, stored_size, to_network
+from tfen.errors import InputError
 from tfen.models.weights import Loaded
 
 Array = np.ndarray
-Looks = Literal[1, 6]
 
 
 class Engine:
@@ -29,9 +30,14 @@ class Engine:
         frames: S, frames in a window.
         size: side of the crops that `encode` takes, pixels.
         streams: whether frames are computed once only.
+
+    Raises:
+        InputError: another number of looks.
     """
 
     def __init__(self, loaded: Loaded, looks: Looks = 1) -> None:
+        if looks not in (1, 6):
+            raise InputError(f"looks is {looks}, expected 1 or 6")
         settings = loaded.settings
         self.expressions, self.frames = loaded.expressions, settings.model.frames
         self.size = stored_size(settings.model.image_size)

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from tfen import __version__, stopping
-from tfen.config import CHECKPOINT_MINUTES, Settings, plain, settings_in
+from tfen.config import CHECKPOINT_MINUTES, Looks, Settings, plain, settings_in
 from tfen.data.clips import FrameStore
 from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
 from tfen.data.prepared import PreparedSet, Sequence
@@ -22,14 +22,14 @@ from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
 from tfen.files import read_yaml, told, whole_folder, write_json, write_text
-from tfen.inference.engine import Engine, Looks
+from tfen.inference.engine import Engine
 from tfen.models.graphs import GraphNetwork
 from tfen.models.weights import Loaded, load, save_network, save_weights
 from tfen.progress import say
 from tfen.spread import Cluster, spread
 from tfen.training import processes
 from tfen.training.checkpoints import Keeper
-from tfen.training.fold import make_accelerator, predict_sequences, train_network
+from tfen.training.fold import make_accelerator, predict_sequences, prediction, train_network
 
 HOW_CHOSEN = {
     "last": "the last epoch",
@@ -81,9 +81,8 @@ def _store(run: Run) -> FrameStore:
     return _stores[0]
 
 
-@lru_cache(maxsize=1)
-def _start(source: str) -> Loaded:
-    """Return the weights to start from."""
+def _to_start_from(source: str) -> Loaded:
+    """Return weights that a training can start from."""
     loaded = load(source)
     if isinstance(loaded.network, GraphNetwork):
         raise InputError(
@@ -92,6 +91,7 @@ def _start(source: str) -> Loaded:
     return loaded
 
 
+_start = lru_cache(maxsize=1)(_to_start_from)
 """The weights that a run's folds start from, read once."""
 
 
@@ -370,9 +370,7 @@ def _looked(engine: Engine, store: FrameStore, among: list[int]) -> list[Predict
     for sequence in found.sequences:
         frames = store.frames(sequence, middle_frames(sequence.frames, engine.frames))
         likely = engine.scores([engine.encode(list(frames))])[0, among]
-        values = tuple(round(float(value), 6) for value in likely / likely.sum())
-        said = found.expressions[int(likely.argmax())]
-        out.append(Prediction(0, sequence.name, sequence.subject, sequence.expression, said, values))
+        out.append(prediction(sequence, likely / likely.sum(), found.expressions))
     return out
 
 
@@ -398,7 +396,7 @@ def train_on_all(
         return f"{out}: trained before"
     if out.exists() and (not out.is_dir() or [path for path in out.iterdir() if path != kept]):
         raise InputError(f"{out} exists and is not empty; choose a new folder")
-    start = _start(init) if init else None
+    start = _to_start_from(init) if init else None
     if processes.number() == 0:
         _claim(kept, _description(found, settings, init))
     processes.wait()

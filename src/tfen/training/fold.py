@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -146,11 +147,20 @@ def predict(
                 stopping.check()
             scores = network(batch.clips.to(device)).float()
             probabilities = (scores if among is None else scores[:, among]).softmax(1).cpu()
-            for sequence, row in zip(batch.sequences, probabilities):
-                said = clips.expressions[int(row.argmax())]
-                values = tuple(round(float(value), 6) for value in row)
-                out.append(Prediction(fold, sequence.name, sequence.subject, sequence.expression, said, values))
+            out += [
+                prediction(sequence, row, clips.expressions, fold)
+                for sequence, row in zip(batch.sequences, probabilities.numpy())
+            ]
     return gathered_rows(out) if clips.part[1] > 1 else out
+
+
+def prediction(
+    sequence: Sequence, probabilities: np.ndarray, expressions: tuple[str, ...], fold: int = 0
+) -> Prediction:
+    """Return what probabilities (K,) of the set's expressions say about a sequence."""
+    said = expressions[int(probabilities.argmax())]
+    values = tuple(round(float(value), 6) for value in probabilities)
+    return Prediction(fold, sequence.name, sequence.subject, sequence.expression, said, values)
 
 
 def _device(network: torch.nn.Module) -> torch.device:
