@@ -25,7 +25,7 @@ from tfen.files import read_yaml, told, whole_folder, write_json, write_text
 from tfen.inference.engine import Engine
 from tfen.models.graphs import GraphNetwork
 from tfen.models.weights import Loaded, load, save_network, save_weights
-from tfen.progress import say
+from tfen.progress import meter, say
 from tfen.spread import Cluster, spread
 from tfen.training import processes
 from tfen.training.checkpoints import Keeper
@@ -36,6 +36,9 @@ HOW_CHOSEN = {
     "validation": "the best epoch on an inner validation split of the training subjects",
     "best-on-test": "the best epoch ON THE TEST SUBJECTS: optimistic, not comparable with honest protocols",
 }
+
+AT_ONCE = 48
+"""Sequences that are evaluated between two looks at the clock."""
 
 
 @dataclass(frozen=True)
@@ -340,10 +343,16 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
     settings = loaded.settings
     store = FrameStore(kept, settings.model.image_size, settings.data)
     among = [loaded.expressions.index(name) for name in shared]
-    if looks == 1:
-        said = predict_sequences(loaded.network, store, list(kept.sequences), settings, among=among)
-    else:
-        said = _looked(Engine(loaded, looks), store, among)
+    engine = None if looks == 1 else Engine(loaded, looks)
+    said: list[Prediction] = []
+    with meter("evaluating", len(kept.sequences), "sequences") as progress:
+        for first in range(0, len(kept.sequences), AT_ONCE):
+            some = list(kept.sequences[first : first + AT_ONCE])
+            if engine is None:
+                said += predict_sequences(loaded.network, store, some, settings, among=among)
+            else:
+                said += _looked(engine, store, some, among)
+            progress.advance(len(some))
     with whole_folder(out) as part:
         write_predictions(part / "predictions.csv", said, shared)
         figures = {
@@ -364,13 +373,13 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
     return figures
 
 
-def _looked(engine: Engine, store: FrameStore, among: list[int]) -> list[Prediction]:
-    """Return what an engine says about all sequences of a set, with its looks and its temperature."""
-    found, out = store.found, []
-    for sequence in found.sequences:
+def _looked(engine: Engine, store: FrameStore, sequences: list[Sequence], among: list[int]) -> list[Prediction]:
+    """Return what an engine says about some sequences of a set, with its looks and its temperature."""
+    out = []
+    for sequence in sequences:
         frames = store.frames(sequence, middle_frames(sequence.frames, engine.frames))
         likely = engine.scores([engine.encode(list(frames))])[0, among]
-        out.append(prediction(sequence, likely / likely.sum(), found.expressions))
+        out.append(prediction(sequence, likely / likely.sum(), store.found.expressions))
     return out
 
 
