@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,8 @@ from conftest import refuses, tfen
 
 from tfen.data.prepared import open_set
 from tfen.synth.expressions import ACTION_UNITS, PROTOTYPES, action_units, actions_over_time, intensity, resting
-from tfen.synth.people import make_subject
+from tfen.synth.people import Subject, make_subject
+from tfen.synth.skin import grid, lip_light
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -185,6 +187,39 @@ def test_people_are_mixed_and_the_same_for_the_same_seed() -> None:
     assert any(person.glasses for person in people)
     assert any(person.beard == "full" for person in people)
     assert all(person.beard == "none" for person in people if person.sex == "female")
+
+
+def test_widest_people_differ_in_their_lips_alone() -> None:
+    def pair(number: int) -> tuple[Subject, Subject]:
+        plain, other = (make_subject(number, np.random.default_rng([3, number]), lips) for lips in (0.0, 1.0))
+        return plain, other
+
+    fuller, tones = [], []
+    for plain, other in map(pair, range(60)):
+        assert replace(other, changes=plain.changes, skin=plain.skin) == plain
+        assert replace(other.skin, lip_tones=(1.0, 1.0)) == plain.skin
+        changed = {name: other.changes[name] - value for name, value in plain.changes.items()}
+        assert {name for name, by in changed.items() if by} <= {
+            "mouth-upperlip-volume-incr", "mouth-upperlip-height-incr",
+            "mouth-lowerlip-volume-incr", "mouth-lowerlip-height-incr",
+        }  # fmt: skip
+        fuller.append((changed["mouth-lowerlip-volume-incr"], plain.ancestry == "african"))
+        tones.append(other.skin.lip_tones)
+    assert np.mean([by for by, african in fuller if african]) > 2 * np.mean(
+        [by for by, african in fuller if not african]
+    )
+    assert np.min(tones) < 0.8
+    assert np.max(tones) > 1.25
+
+
+def test_lips_take_their_tones_and_the_rest_of_the_skin_does_not() -> None:
+    across, down = grid()
+    factor = lip_light((0.5, 2.0))[..., 0]
+    far = (abs(across) > 0.03) | (down < 0.89) | (down > 0.93)
+    assert np.allclose(factor[far], 1)
+    assert factor.min() == pytest.approx(0.5, abs=0.02)
+    assert factor.max() == pytest.approx(2.0, abs=0.02)
+    assert np.median(down[factor < 0.6]) < 0.9105 < np.median(down[factor > 1.8])
 
 
 def test_nothing_pierces_the_chin(tmp_path: Path) -> None:

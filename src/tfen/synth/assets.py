@@ -93,6 +93,7 @@ def dress(folder: str, head: Head, shape: Shape, subject: Subject, rng: np.rando
         raise InputError(f"{root}/skins has no picture {age}_{ancestry}_{subject.sex}__*.png; give MakeHuman's skins")
     photograph = _head_map(str(photographs[int(rng.integers(len(photographs)))]))
     factor = np.exp(rng.normal(0, 0.13)) * np.exp(rng.normal(0, [0.03, 0.02, 0.04]))
+    photograph = photograph * skins.lip_light(subject.skin.lip_tones)
     photograph = np.clip(photograph * factor, 0.004, 1).astype(np.float32)
     colour = np.array(subject.skin.hair_colour)
     parts = [

@@ -1,6 +1,6 @@
 """One subject, drawn: a `Performer` is built once and then shows any number of sequences."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import cv2
@@ -42,6 +42,8 @@ class Variation:
     """Whether happiness may be a smile for company, too, as faint as half of those in photographs."""
     rest: float = 0.12
     """Standard deviation of what a face shows at rest, in full actions."""
+    lips: float = 0.0
+    """How far lips go beyond those of Anny's people: at 1 they are as full, and as light or dark, as lips can be."""
     exposure: tuple[float, float] = (0.75, 1.35)
     """Factor on the light."""
     white_balance: float = 0.06
@@ -90,7 +92,9 @@ LAB = Variation(
 """A laboratory: frontal faces, even light, one good camera."""
 WIDER = Variation(rest=0.2, key_strength=(0.25, 1.05), ambient=(0.18, 1.0))
 """As wild, with flatter light, and people whose faces at rest are far from the prototype."""
-VARIATIONS = {"lab": LAB, "wild": WILD, "wider": WIDER}
+WIDEST = replace(WIDER, lips=1.0)
+"""As wider, with people whose lips are fuller, lighter or darker."""
+VARIATIONS = {"lab": LAB, "wild": WILD, "wider": WIDER, "widest": WIDEST}
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ def the_head() -> Any:
 def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
     """Write all files of one subject; the subject's own file comes last and says that the rest is there."""
     head = the_head()
-    subject = make_subject(number, np.random.default_rng([settings.seed, number]))
+    subject = make_subject(number, np.random.default_rng([settings.seed, number]), settings.variation.lips)
     performer = Performer(head, subject, (settings.seed, number), settings.assets)
     for plan in sequences_of(settings, subject.name):
         rng = np.random.default_rng([settings.seed, number, plan.number])

@@ -86,7 +86,7 @@ def _done(out: Path, number: int) -> Path:
 
 
 def _performer(number: int, settings: SynthSettings) -> Performer:
-    subject = make_subject(number, np.random.default_rng([settings.seed, number]))
+    subject = make_subject(number, np.random.default_rng([settings.seed, number]), settings.variation.lips)
     return Performer(the_head(), subject, (settings.seed, number), settings.assets)
 
 

@@ -1,6 +1,6 @@
 """Who the synthetic subjects are: sex, age, ancestry, the shape of the head, skin, hair, beard, glasses, habits."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ _IRIS = {
     "green": (0.15, 0.22, 0.10),
     "grey": (0.22, 0.24, 0.25),
 }
+FULL_LIPS = tuple(f"mouth-{lip}lip-{what}-incr" for lip in ("upper", "lower") for what in ("volume", "height"))
+FULLER_LIPS = {"african": (0.0, 0.8), "asian": (-0.1, 0.45), "european": (-0.2, 0.4)}
+"""What is added to the changes of FULL_LIPS, by ancestry: Anny's lips are thin, above all its African people's."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,20 @@ def _rgb(colour: Array) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def make_subject(index: int, rng: np.random.Generator) -> Subject:
-    """Return subject number `index`; sexes and ancestries take turns so that any few are mixed."""
+def _with_other_lips(subject: Subject, lips: float, rng: np.random.Generator) -> Subject:
+    """Return a subject with fuller (or thinner) lips of other tones; see `Variation.lips`."""
+    fuller = lips * rng.uniform(*FULLER_LIPS[subject.ancestry])
+    full = {name: round(float(np.clip(subject.changes[name] + fuller, -1, 1)), 5) for name in FULL_LIPS}
+    upper, lower = (float(x) for x in np.exp(lips * (rng.normal(0, 0.2) + rng.normal(0, 0.2, 2))).clip(0.5, 2))
+    return replace(subject, changes={**subject.changes, **full}, skin=replace(subject.skin, lip_tones=(upper, lower)))
+
+
+def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0) -> Subject:
+    """Return subject number `index`; sexes and ancestries take turns so that any few are mixed.
+
+    Args:
+        lips: see `Variation.lips`; the person is the same with all, lips apart.
+    """
     male = bool((index + rng.integers(2)) % 2) if index % 4 == 3 else bool(index % 2)
     ancestry = ANCESTRIES[(index // 2 + (index // 6)) % 3]
     years = int(_choose(rng, {"a": 5, "b": 3, "c": 2}).translate(str.maketrans("abc", "012")))
@@ -160,7 +175,7 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
     changes["mouth-trans-up"] = middle + rng.normal(0, 0.3)
     changes["nose-trans-up"] = 1.5 * middle + rng.normal(0, 0.3)
     changes[INNER_BROWS_UP] = rng.uniform(-0.3, 0.9)
-    return Subject(
+    subject = Subject(
         name=f"s{index:04d}",
         sex="male" if male else "female",
         age=age,
@@ -191,3 +206,4 @@ def make_subject(index: int, rng: np.random.Generator) -> Subject:
         style=tuple(float(value) for value in style),
         habits=habits,
     )
+    return _with_other_lips(subject, lips, rng) if lips else subject

@@ -81,6 +81,10 @@ def curve(points: tuple[tuple[float, float], ...], width: float, both: bool = Tr
     return np.clip(cv2.GaussianBlur(canvas, (0, 0), 0.8), 0, 1)
 
 
+MOUTH_LINE = ((0.0, 0.9105), (0.012, 0.9105), (0.0245, 0.9092))
+"""Where the lips meet, in the head map: across from the middle, down."""
+
+
 @cache
 def lips() -> Array:
     across, down = grid()
@@ -89,6 +93,14 @@ def lips() -> Array:
     bottom = np.interp(x, (0, 0.010, 0.018, 0.0235), (0.9230, 0.9215, 0.9165, 0.9095))
     mask = smooth(0.0, 0.0012, down - top) * smooth(0.0, 0.0016, bottom - down)
     return mask * (x < 0.026)
+
+
+def lip_light(tones: tuple[float, float]) -> Array:
+    """Return the factor (SIZE, SIZE, 1) on a skin's colour that gives the upper and the lower lip their tones."""
+    across, down = grid()
+    upper = down < np.interp(abs(across), *np.array(MOUTH_LINE).T)
+    factor = np.where(upper, *tones).astype(np.float32)
+    return (1 + lips() * (cv2.GaussianBlur(factor, (0, 0), 1.0) - 1))[..., None]
 
 
 @cache
@@ -271,7 +283,8 @@ def paint(traits: "SkinTraits", rng: np.random.Generator) -> SkinMaps:
     lip = natural * (1 - traits.lipstick) + np.array(traits.lipstick_colour) * traits.lipstick
     stripes = 1 + 0.10 * noise(rng, 200, 0.1)
     colour = colour * (1 - 0.92 * mouth) + 0.92 * mouth * lip * stripes[..., None]
-    colour *= 1 - 0.45 * (curve(((0.0, 0.9105), (0.012, 0.9105), (0.0245, 0.9092)), 0.0018))[..., None]
+    colour *= lip_light(traits.lip_tones)
+    colour *= 1 - 0.45 * (curve(MOUTH_LINE, 0.0018))[..., None]
     if traits.eyeshadow > 0:
         lid = traits.eyeshadow * blob(0.0345, 0.833, 0.020, 0.006)[..., None]
         colour = colour * (1 - lid) + lid * np.array(traits.eyeshadow_colour)
@@ -333,3 +346,5 @@ class SkinTraits:
     hair_cover: float
     """0 bald or hair of its own geometry, 1 hair painted on the scalp."""
     hair_colour: tuple[float, float, float]
+    lip_tones: tuple[float, float] = (1.0, 1.0)
+    """Factors on the colour of the upper and the lower lip."""
