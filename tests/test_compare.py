@@ -131,6 +131,9 @@ def test_evaluate_matches_labels_by_name_and_leaves_the_others_out_of_the_choice
     weights = tmp_path / "weights"
     assert tfen("train", tiny_set, weights, *SMALL, "--folds.select", "last").returncode == 0
     other = write_tiny_set(tmp_path / "other", 3, ("happiness", "neutral", "surprise"))
+    subjects = sorted({row["subject"] for row in csv.DictReader((other / "sequences.csv").open())})
+    sexes = ("female", "male", "male")
+    (other / "subjects.csv").write_text("\n".join(["subject,sex", *map(",".join, zip(subjects, sexes))]) + "\n")
     done = tfen("evaluate", weights, other, "--out", tmp_path / "judged")
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "judged/summary.json").read_text())
@@ -140,6 +143,16 @@ def test_evaluate_matches_labels_by_name_and_leaves_the_others_out_of_the_choice
     rows = list(csv.DictReader((tmp_path / "judged/predictions.csv").open()))
     assert len(rows) == 6
     assert all(float(row["happiness"]) + float(row["surprise"]) == pytest.approx(1, abs=1e-5) for row in rows)
+    right = {row["subject"]: [] for row in rows}
+    for row in rows:
+        right[row["subject"]].append(row["true"] == row["predicted"])
+    groups = list(csv.DictReader((tmp_path / "judged/subgroups.csv").open()))
+    assert [(row["value"], row["subjects"], row["sequences"]) for row in groups] == [
+        ("female", "1", "2"),
+        ("male", "2", "4"),
+    ]
+    assert float(groups[0]["accuracy"]) == np.mean(right[subjects[0]])
+    assert float(groups[1]["accuracy"]) == np.mean(right[subjects[1]] + right[subjects[2]])
     stranger = write_tiny_set(tmp_path / "stranger", 3, ("neutral", "anger"))
     refuses("evaluate", weights, stranger, "--out", tmp_path / "none", says="fewer than two")
     assert not (tmp_path / "none").exists()

@@ -785,6 +785,8 @@ def train_landmarks(set: Path, out: Path, *, epochs: int = 30, seed: int = 0) ->
 def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks = 1) -> None:
     """Test trained weights on another set: labels are matched by name, the others are left out of the choice.
 
+    Where the set has a subjects.csv with sex, age, ancestry, glasses or beard, subgroups.csv has the accuracy of each.
+
     Args:
         weights: A run (its first fold), a weights folder, packaged (those in the package) or a hub id.
         set: A prepared set.

@@ -19,9 +19,9 @@ from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, render, s
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.published import PUBLISHED
 from tfen.evaluation.runs import read_run
-from tfen.evaluation.subgroups import Subgroup, subgroups
+from tfen.evaluation.subgroups import Subgroup, subgroups, write_subgroups
 from tfen.evaluation.tables import in_percent, short, write_beside_published, write_confusion
-from tfen.files import told, write_csv, write_text
+from tfen.files import told, write_text
 from tfen.models.describe import describe
 
 
@@ -43,8 +43,7 @@ def write_report(run: Path, out: Path) -> Path:
     pictures["curves"] = save_figure(_curves(histories), out / "curves.png")
     pictures["calibration"] = save_figure(_calibration(said, folds, expressions), out / "calibration.png")
     groups = _subgroups(config, said)
-    if groups:
-        write_csv(out / "subgroups.csv", tuple(vars(groups[0])), (vars(group) for group in groups))
+    write_subgroups(out / "subgroups.csv", groups)
     examples = _examples(config, figures, said, out)
     if examples is not None:
         pictures["examples"] = examples

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from tfen.data.prepared import PreparedSet
 from tfen.evaluation.metrics import Prediction
 from tfen.evaluation.statistics import subject_bootstrap
-from tfen.files import read_csv
+from tfen.files import read_csv, write_csv
 
 ATTRIBUTES = ("sex", "age", "ancestry", "glasses", "beard")
 """Columns of `subjects.csv` that are looked at, where they are there."""
@@ -44,6 +45,12 @@ def subgroups(found: PreparedSet, said: list[Prediction]) -> list[Subgroup]:
         out += _groups(attribute, [(of_subject.get(one.subject), one) for one in said])
     out += _groups("pose", [(_pose(found, one.sequence), one) for one in said])
     return out
+
+
+def write_subgroups(path: Path, groups: list[Subgroup]) -> None:
+    """Write subgroups as a table, a row each; no file where there are none."""
+    if groups:
+        write_csv(path, tuple(vars(groups[0])), (vars(group) for group in groups))
 
 
 def _groups(attribute: str, valued: list[tuple[str | None, Prediction]]) -> list[Subgroup]:

@@ -21,6 +21,7 @@ from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
+from tfen.evaluation.subgroups import subgroups, write_subgroups
 from tfen.files import read_yaml, told, whole_folder, write_json, write_text
 from tfen.inference.engine import Engine
 from tfen.models.graphs import GraphNetwork
@@ -319,7 +320,8 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
     """Test trained weights on a whole set, its labels matched by name, and return the summary that is written to `out`.
 
     Expressions that only the weights know are left out of the choice; sequences of expressions that the weights do not
-    know are left out and counted.
+    know are left out and counted. Where the set knows its subjects' sex, age or ancestry, their accuracies are written,
+    too.
 
     Args:
         weights: what `tfen.load` takes.
@@ -355,6 +357,7 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
             progress.advance(len(some))
     with whole_folder(out) as part:
         write_predictions(part / "predictions.csv", said, shared)
+        write_subgroups(part / "subgroups.csv", subgroups(kept, said))
         figures = {
             **summary(said, shared),
             "expressions": list(shared),
