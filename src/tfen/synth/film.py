@@ -43,7 +43,7 @@ class Variation:
     rest: float = 0.12
     """Standard deviation of what a face shows at rest, in full actions."""
     lips: float = 0.0
-    """How far lips go beyond those of Anny's people: at 1 they are as full, and as light or dark, as lips can be."""
+    """How far lips go beyond those of Anny's people: factor on the ranges of fullness and of tone (people.py)."""
     exposure: tuple[float, float] = (0.75, 1.35)
     """Factor on the light."""
     white_balance: float = 0.06

@@ -39,7 +39,7 @@ HOW_CHOSEN = {
 }
 
 AT_ONCE = 48
-"""Sequences that are evaluated between two looks at the clock."""
+"""Sequences that are evaluated between two steps of the progress display."""
 
 
 @dataclass(frozen=True)
