@@ -102,6 +102,22 @@ def test_a_set_can_be_given_more_subjects(tmp_path: Path) -> None:
     refuses("synth", grown, "--subjects", 3, *flags, says="another subjects (two)")
 
 
+def test_a_set_can_be_given_more_sequences_of_everybody(tmp_path: Path) -> None:
+    flags = ["--subjects", 2, "--frames", 2, "--size", 32, "--jobs", 1]
+    wanted = ["--expressions", "neutral", "fear", "--more", "fear"]
+    grown, whole = tmp_path / "grown", tmp_path / "whole"
+    assert tfen("synth", grown, *flags, "--expressions", "fear").returncode == 0
+    kept = (grown / "frames/s0000-fear/0001.jpg").stat().st_mtime_ns
+    done = tfen("synth", grown, *flags, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert "6 sequences of 2 subjects" in done.stdout
+    assert (grown / "frames/s0000-fear/0001.jpg").stat().st_mtime_ns == kept
+    assert tfen("synth", whole, *flags, *wanted).returncode == 0
+    assert digests(grown) == digests(whole)
+    refuses("synth", grown, *flags, "--expressions", "neutral", "fear", says="another more (fear)")
+    refuses("synth", grown, *flags, "--expressions", "fear", "--more", "fear", says="another expressions")
+
+
 def test_more_sequences_of_an_expression_are_new_and_leave_the_others_as_they_are(tmp_path: Path) -> None:
     flags = ["--subjects", 1, "--frames", 2, "--size", 32, "--expressions", "neutral", "happiness", "--jobs", 1]
     assert tfen("synth", tmp_path / "one", *flags).returncode == 0

@@ -107,7 +107,8 @@ def synth(
 ) -> None:
     """Make synthetic people showing expressions, with everything known about them.
 
-    Stopped and started again, it goes on where it was; a prepared set given more subjects gets those that are missing.
+    Stopped and started again, it goes on where it was; a prepared set asked for more subjects or expressions gets what
+    is missing.
     The same settings give the same bytes.
 
     Args:

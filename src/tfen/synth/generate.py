@@ -98,8 +98,8 @@ def sequences_of(settings: SynthSettings, subject: str) -> list[_Plan]:
 def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dict[str, Any]:
     """Make a synthetic set in `out` and return its description.
 
-    A set that was begun with the same settings is finished, one with fewer subjects gets the others, too (nobody
-    depends on who else is there); one with other settings is left alone.
+    A set that was begun with the same settings is finished. One with fewer subjects, or with fewer sequences of each,
+    gets the others, too: no sequence depends on what else is there. One with other settings is left alone.
 
     Raises:
         InputError: `out` holds something else.
@@ -108,13 +108,10 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     description = {"tfen": __version__, **settings.record()}
     if marker.exists():
         begun = read_json(marker, "the settings of a synthetic set")
-        changed = [key for key in description if begun.get(key) != as_json(description[key])]
-        before = begun.get("subjects")
-        grows = changed == ["subjects"] and isinstance(before, int) and before < settings.subjects
-        if changed and not grows:
-            raise InputError(
-                f"{out} holds a synthetic set made with another {changed[0]} ({begun.get(changed[0])}); choose another folder"
-            )
+        for key, value in as_json(description).items():
+            if begun.get(key) != value and not _grows(key, begun.get(key), value):
+                made = ", ".join(begun[key]) if isinstance(begun.get(key), list) else begun.get(key)
+                raise InputError(f"{out} holds a synthetic set made with another {key} ({made}); choose another folder")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and holds no synthetic set; choose a new folder")
     write_json(marker, description)
@@ -131,7 +128,7 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     people = []
     for number in numbers:
         name = f"s{number:04d}"
-        people.append(read_json(out / "subjects" / f"{name}.json", "a synthetic subject"))
+        people.append(read_json(_subject(out, name), "a synthetic subject"))
         sequences += [
             Sequence(plan.name, name, plan.expression, settings.frames, "synthetic")
             for plan in sequences_of(settings, name)
@@ -155,9 +152,28 @@ def as_json(value: Any) -> Any:
     return {key: as_json(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+def _grows(key: str, before: Any, now: Any) -> bool:
+    """Whether a set made with `before` is part of the one made with `now`."""
+    if key == "subjects" and isinstance(before, int):
+        return before < now
+    if key in ("expressions", "more") and isinstance(before, list):
+        return all(now.count(name) >= before.count(name) for name in before)
+    return False
+
+
 def _complete(out: Path, settings: SynthSettings, number: int) -> bool:
     name = f"s{number:04d}"
-    return (out / "subjects" / f"{name}.json").exists()
+    plans = sequences_of(settings, name)
+    return _subject(out, name).exists() and all(_truth(out, plan).exists() for plan in plans)
+
+
+def _subject(out: Path, name: str) -> Path:
+    return out / "subjects" / f"{name}.json"
+
+
+def _truth(out: Path, plan: _Plan) -> Path:
+    """The file that comes after a sequence's frames: where it is, they are all there."""
+    return out / "truth" / f"{plan.name}.json"
 
 
 def run_subjects(
@@ -194,11 +210,13 @@ def the_head() -> Any:
 
 
 def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
-    """Write all files of one subject; the subject's own file comes last and says that the rest is there."""
+    """Write the files of one subject that are missing."""
     head = the_head()
     subject = make_subject(number, np.random.default_rng([settings.seed, number]), settings.variation.lips)
     performer = Performer(head, subject, (settings.seed, number), settings.assets)
     for plan in sequences_of(settings, subject.name):
+        if _truth(out, plan).exists():
+            continue
         rng = np.random.default_rng([settings.seed, number, plan.number])
         take = performer.perform(
             plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.variation
@@ -209,6 +227,6 @@ def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
                 coded = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
                 with told(out):
                     path.write_bytes(coded.tobytes())
-        write_json(out / "truth" / f"{plan.name}.json", take.truth)
-    write_json(out / "subjects" / f"{subject.name}.json", subject.record())
+        write_json(_truth(out, plan), take.truth)
+    write_json(_subject(out, subject.name), subject.record())
     return number
