@@ -209,11 +209,16 @@ def the_head() -> Any:
     return load_head()
 
 
+def performer_of(number: int, settings: SynthSettings) -> Performer:
+    """Return a set's subject of this number, ready to perform; nobody depends on who else is in the set."""
+    subject = make_subject(number, np.random.default_rng([settings.seed, number]), settings.variation.lips)
+    return Performer(the_head(), subject, (settings.seed, number), settings.assets)
+
+
 def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
     """Write the files of one subject that are missing."""
-    head = the_head()
-    subject = make_subject(number, np.random.default_rng([settings.seed, number]), settings.variation.lips)
-    performer = Performer(head, subject, (settings.seed, number), settings.assets)
+    performer = performer_of(number, settings)
+    subject = performer.subject
     for plan in sequences_of(settings, subject.name):
         if _truth(out, plan).exists():
             continue

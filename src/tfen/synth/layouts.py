@@ -19,8 +19,7 @@ from tfen.files import read_json, told, whole_file, whole_folder, write_csv, wri
 from tfen.progress import meter
 from tfen.synth.expressions import ACTION_UNITS
 from tfen.synth.film import Performer, Take, Variation
-from tfen.synth.generate import QUALITY, SynthSettings, as_json, run_subjects, the_head
-from tfen.synth.people import make_subject
+from tfen.synth.generate import QUALITY, SynthSettings, as_json, performer_of, run_subjects
 
 Array = np.ndarray
 Layout = Literal["ckplus", "mmi", "oulu-casia", "dfew"]
@@ -85,11 +84,6 @@ def _done(out: Path, number: int) -> Path:
     return out / HIDDEN / f"{number:05d}.json"
 
 
-def _performer(number: int, settings: SynthSettings) -> Performer:
-    subject = make_subject(number, np.random.default_rng([settings.seed, number]), settings.variation.lips)
-    return Performer(the_head(), subject, (settings.seed, number), settings.assets)
-
-
 def _takes(performer: Performer, number: int, settings: SynthSettings, layout: str) -> Iterator[tuple[int, str, Take]]:
     """Perform a subject's sequences: number from 1, expression, take in the layout's shape."""
     form = FORMS[layout]
@@ -131,7 +125,7 @@ def _finish(out: Path, number: int, performer: Performer) -> int:
 
 
 def _ckplus(number: int, out: Path, settings: SynthSettings) -> int:
-    performer = _performer(number, settings)
+    performer = performer_of(number, settings)
     for k, expression, take in _takes(performer, number, settings, "ckplus"):
         subject, sequence = f"S{number + 5:03d}", f"{k:03d}"
         place = Path(subject) / sequence
@@ -155,7 +149,7 @@ def _ckplus(number: int, out: Path, settings: SynthSettings) -> int:
 
 def _mmi(number: int, out: Path, settings: SynthSettings) -> int:
     form = FORMS["mmi"]
-    performer = _performer(number, settings)
+    performer = performer_of(number, settings)
     for k, expression, take in _takes(performer, number, settings, "mmi"):
         session = (number + 1) * 10 + k
         stem = f"S{number + 1:03d}-{k:03d}"
@@ -214,7 +208,7 @@ def _write_film(path: Path, frames: Array) -> None:
 
 
 def _oulu(number: int, out: Path, settings: SynthSettings) -> int:
-    performer = _performer(number, settings)
+    performer = performer_of(number, settings)
     for _, expression, take in _takes(performer, number, settings, "oulu-casia"):
         place = Path(f"P{number + 1:03d}") / expression.capitalize()
         for light, factor in (("Strong", 1.0), ("Weak", 0.55), ("Dark", 0.25)):
@@ -238,7 +232,7 @@ def _face_of(frame: Array, points: Array) -> Array:
 
 
 def _dfew(number: int, out: Path, settings: SynthSettings) -> int:
-    performer = _performer(number, settings)
+    performer = performer_of(number, settings)
     for k, _, take in _takes(performer, number, settings, "dfew"):
         clip = _dfew_clip(number, k)
         frames = np.stack([cv2.resize(frame, (224, 224)) for frame in take.frames])
