@@ -679,6 +679,31 @@ def fetch(what: Literal["yunet"]) -> None:
     print(fetch_yunet())
 
 
+@app.command(help_epilogue="Example: tfen average first second --out both --check faces")
+def average(
+    weights: Annotated[list[str], Parameter(allow_leading_hyphen=False)],
+    /,
+    *,
+    out: Path,
+    check: Annotated[list[Path], Parameter(consume_multiple=True)] = [],  # noqa: B006
+) -> None:
+    """Make one network of several: the mean of their weights, often better than each, at the cost of one.
+
+    It works where one was trained from the other, or both from a third (--init); check it.
+
+    Args:
+        weights: Weights of the same shape; one that is named twice counts twice.
+        out: Folder to write.
+        check: Prepared sets. How good each network and the mean are on the people whom `tfen train` on that set holds
+            back is printed, and the mean's confidence is calibrated on them.
+    """
+    from tfen.data.prepared import open_set
+    from tfen.training.averaging import average as write
+
+    for line in write(weights, out, [open_set(folder) for folder in check]):
+        print(line)
+
+
 @app.command(help_epilogue="Example: tfen export packaged graphs --to onnx")
 def export(
     weights: str,

@@ -386,6 +386,12 @@ def _looked(engine: Engine, store: FrameStore, sequences: list[Sequence], among:
     return out
 
 
+def held_back(found: PreparedSet, settings: Settings) -> frozenset[str]:
+    """Return the subjects of a set that `train_on_all` leaves out of the training to choose the epoch by."""
+    rng = np.random.default_rng([settings.train.seed, 2])
+    return validation_split(found.subjects, settings.folds.validation_share, rng)
+
+
 def train_on_all(
     found: PreparedSet, out: Path, settings: Settings, init: str | None = None, minutes: float = CHECKPOINT_MINUTES
 ) -> str:
@@ -414,8 +420,7 @@ def train_on_all(
     processes.wait()
     training, validation = list(found.sequences), []
     if settings.folds.select == "validation":
-        rng = np.random.default_rng([settings.train.seed, 2])
-        chosen = validation_split(found.subjects, settings.folds.validation_share, rng)
+        chosen = held_back(found, settings)
         training, validation = found.of_subjects(set(found.subjects) - chosen), found.of_subjects(chosen)
     store = FrameStore(found, settings.model.image_size, settings.data)
     keeper = Keeper(kept, minutes)

@@ -1,0 +1,120 @@
+"""One network of several: the mean of their weights (a uniform model soup, Wortsman et al. 2022)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from tfen.data.clips import FrameStore
+from tfen.data.prepared import PreparedSet
+from tfen.errors import InputError
+from tfen.evaluation.calibration import fit_temperature
+from tfen.evaluation.metrics import Prediction
+from tfen.files import whole_folder
+from tfen.models.graphs import GraphNetwork
+from tfen.models.weights import Loaded, load, save_network
+from tfen.progress import meter
+from tfen.training.crossval import held_back
+from tfen.training.fold import predict_sequences
+
+
+def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ()) -> list[str]:
+    """Write the mean of several networks' weights, running statistics of batch normalisation included.
+
+    The mean of networks that were trained from one another, or from a common start, lies where their losses are low;
+    that of others does not.
+
+    Args:
+        sources: what `tfen.load` takes; two at least.
+        out: folder to write.
+        sets: the people of these whom a training holds back calibrate the mean; without any its probabilities stay as
+            they are.
+
+    Returns:
+        lines to show: for each set how many of those people's sequences each network and the mean tell rightly; what was
+        written.
+
+    Raises:
+        InputError: fewer than two networks, networks of different shapes, or a set with other expressions.
+    """
+    if len(sources) < 2:
+        raise InputError("an average needs two weights at least; give more of them")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    networks = [load(source) for source in sources]
+    for source, one in zip(sources, networks):
+        _check_alike(sources[0], networks[0], source, one)
+    first = networks[0]
+    mean = Loaded(load(sources[0]).network, first.settings, first.expressions, {})
+    states = [one.network.state_dict() for one in networks]
+    mean.network.load_state_dict(
+        {
+            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+            for name, value in states[0].items()
+        }
+    )
+    said: list[Prediction] = []
+    lines, people = [], 0
+    asked = dict(zip((*sources, "their average"), (*networks, mean)))
+    with meter("checking", len(sets) * len(asked), "networks") as progress:
+        for found in sets:
+            rates = []
+            for name, one in asked.items():
+                own = _ask(one, found)
+                rates.append(f"{name} {_rate(own):.4f}")
+                progress.advance(1)
+            said += own
+            here = len({answer.subject for answer in own})
+            people += here
+            lines.append(f"right on the {here} people held back of {found.folder}: {', '.join(rates)}")
+    about = {
+        "set": ", ".join(dict.fromkeys(str(one.about.get("set")) for one in networks)),
+        "averaged": [one.about for one in networks],
+        "validation_accuracy": _rate(said) if said else None,
+        "validation_subjects": people,
+        "temperature": fit_temperature(said, first.expressions) if said else None,
+    }
+    with whole_folder(out) as part:
+        save_network(part, mean.network, first.settings, first.expressions, about)
+    return [
+        *lines,
+        f"{out}: the average of {len(sources)} networks" + ("" if said else ", not calibrated (see --check)"),
+    ]
+
+
+def _rate(said: list[Prediction]) -> float:
+    return sum(one.true == one.predicted for one in said) / len(said)
+
+
+def _ask(loaded: Loaded, found: PreparedSet) -> list[Prediction]:
+    """Return what a network says about the people of a set whom a training on it holds back."""
+    if found.expressions != loaded.expressions:
+        raise InputError(
+            f"{found.folder} has {', '.join(found.expressions)} and the networks tell {', '.join(loaded.expressions)}; "
+            "check them on a set with the same expressions"
+        )
+    settings = loaded.settings
+    store = FrameStore(found, settings.model.image_size, settings.data)
+    people = found.of_subjects(held_back(found, settings))
+    return predict_sequences(loaded.network, store, people, settings)
+
+
+def _check_alike(source: str, first: Loaded, other: str, one: Loaded) -> None:
+    for name, network in ((source, first), (other, one)):
+        if isinstance(network.network, GraphNetwork):
+            raise InputError(f"{name} was exported for another engine; average the weights that it was made from")
+    if one.expressions != first.expressions:
+        raise InputError(
+            f"{other} tells {', '.join(one.expressions)} and {source} {', '.join(first.expressions)}; "
+            "only weights with the same expressions have an average"
+        )
+    ours, theirs = ({**asdict(each.settings.model), **asdict(each.settings.data)} for each in (first, one))
+    for key in ("variant", "width", "image_size", "frames", "shortcut", "grey", "normalise"):
+        if ours[key] != theirs[key]:
+            raise InputError(
+                f"{other} has {key} {theirs[key]} and {source} {ours[key]}; only weights of the same shape have an average"
+            )
+    shapes = [{key: value.shape for key, value in each.network.state_dict().items()} for each in (first, one)]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"{other} and {source} know different numbers of faces; only the same ones have an average")
