@@ -685,7 +685,7 @@ def average(
     /,
     *,
     out: Path,
-    check: Annotated[list[Path], Parameter(consume_multiple=True)] = [],  # noqa: B006
+    check: tuple[Path, ...] = (),
 ) -> None:
     """Make one network of several: the mean of their weights, often better than each, at the cost of one.
 
