@@ -31,11 +31,17 @@ from tfen.labels import EXPRESSIONS
 from tfen.progress import say
 from tfen.spread import Cluster
 
+
+def _shown(default: Any) -> Any:
+    """Return a default as one would type it."""
+    return (" ".join(map(str, default)) or "none") if isinstance(default, tuple) else default
+
+
 app = App(
     name="tfen",
     version=__version__,
     suppress_keyboard_interrupt=False,
-    default_parameter=Parameter(consume_multiple=True),
+    default_parameter=Parameter(consume_multiple=True, show_default=_shown),
     help="Video-based facial expression recognition that separates a person's identity from the expression.",
     help_epilogue="Example: tfen synth faces && tfen crossval faces run --preset synth && tfen report run",
 )
