@@ -66,7 +66,7 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
 
 @pytest.fixture(scope="module")
 def kinds(
-    tmp_path_factory: pytest.TempPathFactory, weights: Path, actors: Path
+    tmp_path_factory: pytest.TempPathFactory, weights: Path, actors: Path, synthetic_set: Path
 ) -> dict[str, tuple[Path, tuple[str, ...], Command]]:
     """For each kind of input: a good one, patterns of the files to damage, and the command that reads it."""
     root = tmp_path_factory.mktemp("good")
@@ -94,6 +94,11 @@ def kinds(
         "set": (
             tiny,
             ("*.csv", "*.png"),
+            lambda place: ["evaluate", str(weights), str(place), "--out", f"{place}-out"],
+        ),
+        "truth": (
+            synthetic_set,
+            ("truth/*.json", "subjects.csv"),
             lambda place: ["evaluate", str(weights), str(place), "--out", f"{place}-out"],
         ),
         "table": (tiny, ("*.csv",), lambda place: ["folds", str(place), "--folds.count", "2"]),
@@ -185,7 +190,7 @@ def fuzz(kind: tuple[Path, tuple[str, ...], Command], folder: Path, seed: int | 
     return code
 
 
-KINDS = ("set", "table", "run", "weights", "film", "photograph", "settings", "folds", "ckplus", "mmi", "oulu-casia", "dfew", "folder")  # fmt: skip
+KINDS = ("set", "truth", "table", "run", "weights", "film", "photograph", "settings", "folds", "ckplus", "mmi", "oulu-casia", "dfew", "folder")  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

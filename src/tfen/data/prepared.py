@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from tfen.errors import InputError
-from tfen.files import read_csv, read_json, write_csv, write_json
+from tfen.files import read_csv, read_json, read_values, write_csv, write_json
 from tfen.labels import EXPRESSIONS, in_order
 
 COLUMNS = ("sequence", "subject", "expression", "frames", "source")
@@ -69,6 +69,27 @@ class PreparedSet:
                 f"{folder} holds {len(files)} frames but sequences.csv says {sequence.frames}; prepare the set again"
             )
         return sorted(files, key=lambda path: natural(path.stem))
+
+    def truth(self, sequence: Sequence, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Return what is known of each frame of a synthetic sequence, (frames, *shape); None where nothing is known.
+
+        Args:
+            name: `landmarks` (68, 2) in pixels, `pose` (3) in degrees, or `action_units` (as many as prepared.json names).
+
+        Raises:
+            InputError: the file that tells it is damaged.
+        """
+        path = self.folder / "truth" / f"{sequence.name}.json"
+        if not path.exists():
+            return None
+        what, wanted = "a sequence's truth", (sequence.frames, *shape)
+        try:
+            values = np.array(read_values(path, what, {name: list})[name], np.float64)
+        except (ValueError, TypeError):
+            values = np.empty(0)
+        if values.shape != wanted or not np.isfinite(values).all():
+            raise InputError(f"{path} is not {what}: {name} is no table of numbers of the shape {wanted}")
+        return values
 
     def without(self, expressions: tuple[str, ...]) -> "PreparedSet":
         """Return the set without the sequences of some expressions."""

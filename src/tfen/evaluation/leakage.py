@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tfen.data.prepared import PreparedSet, Sequence
 from tfen.data.sampling import middle_frames
+from tfen.errors import InputError
 from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, latex_table, render, save_figure
 from tfen.evaluation.features import Features, RunFold, extract, feature_maps, open_folds
 from tfen.files import read_json, told, write_csv, write_json, write_text
@@ -300,10 +301,12 @@ def _by_subject(
 
 
 def _action_units(found: PreparedSet, sequences: list[Sequence], length: int) -> Array:
-    rows = []
+    rows, count = [], len(found.about.get("action_units", ()))
     for sequence in sequences:
-        truth = read_json(found.folder / "truth" / f"{sequence.name}.json", "a sequence's truth")
-        rows.append(np.array(truth["action_units"])[middle_frames(sequence.frames, length)])
+        units = found.truth(sequence, "action_units", (count,))
+        if units is None:
+            raise InputError(f"{found.folder} does not know what {sequence.name} shows; make the set again")
+        rows.append(units[middle_frames(sequence.frames, length)])
     return np.concatenate(rows)
 
 

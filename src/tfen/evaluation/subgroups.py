@@ -1,12 +1,11 @@
 """Accuracy by subgroup, where a set knows its subjects: sex, age, ancestry, glasses, beard; and pose of sequences."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tfen.data.prepared import PreparedSet
+from tfen.data.prepared import PreparedSet, Sequence
 from tfen.evaluation.metrics import Prediction
 from tfen.evaluation.statistics import subject_bootstrap
 from tfen.files import read_csv, write_csv
@@ -43,7 +42,8 @@ def subgroups(found: PreparedSet, said: list[Prediction]) -> list[Subgroup]:
     out = []
     for attribute, of_subject in values.items():
         out += _groups(attribute, [(of_subject.get(one.subject), one) for one in said])
-    out += _groups("pose", [(_pose(found, one.sequence), one) for one in said])
+    poses = {sequence.name: _pose(found, sequence) for sequence in found.sequences}
+    out += _groups("pose", [(poses.get(one.sequence), one) for one in said])
     return out
 
 
@@ -71,9 +71,8 @@ def _decade(age: str) -> str:
     return "under 36" if years < 36 else "36 to 55" if years < 56 else "56 and over"
 
 
-def _pose(found: PreparedSet, sequence: str) -> str | None:
-    path = found.folder / "truth" / f"{sequence}.json"
-    if not path.exists():
+def _pose(found: PreparedSet, sequence: Sequence) -> str | None:
+    pose = found.truth(sequence, "pose", (3,))
+    if pose is None:
         return None
-    yaw = float(np.abs(np.array(json.loads(path.read_text(encoding="utf-8"))["pose"])[:, 0]).mean())
-    return "turned" if yaw >= TURNED else "frontal"
+    return "turned" if np.abs(pose[:, 0]).mean() >= TURNED else "frontal"

@@ -13,7 +13,7 @@ from tfen.data.folds import validation_split
 from tfen.data.prepared import PreparedSet, Sequence, read_image
 from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
-from tfen.files import read_json, write_json
+from tfen.files import write_json
 from tfen.models.weights import save_weights
 from tfen.progress import meter
 
@@ -106,10 +106,11 @@ def _load(found: PreparedSet, sequences: list[Sequence]) -> list[tuple[Array, Ar
     """Return grey frames and their landmarks."""
     out = []
     for one in sequences:
-        truth = found.folder / "truth" / f"{one.name}.json"
-        if not truth.exists():
-            raise InputError(f"{truth} is missing: landmarks are known in sets made by `tfen synth` alone")
-        points = np.array(read_json(truth, "a sequence's truth")["landmarks"])
+        points = found.truth(one, "landmarks", (68, 2))
+        if points is None:
+            raise InputError(
+                f"{found.folder} does not know the landmarks of {one.name}; sets made by `tfen synth` alone do"
+            )
         for path, own in zip(found.frame_files(one), points):
             out.append((cv2.cvtColor(np.ascontiguousarray(read_image(path)), cv2.COLOR_RGB2GRAY), own))
     return out
