@@ -1,9 +1,8 @@
 import csv
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import cv2
 import numpy as np
@@ -11,12 +10,13 @@ import pytest
 import torch
 from filelock import FileLock
 from films import make_actors
+from running import run
 
 from tfen.config import make_settings
 from tfen.labels import EXPRESSIONS
 from tfen.models.weights import build, save_network
 
-os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
 torch.set_num_threads(1)
 
 SMALL = [
@@ -70,11 +70,9 @@ def tiny_set(tmp_path: Path) -> Path:
     return write_tiny_set(tmp_path / "tiny")
 
 
-def tfen(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def tfen(*arguments: object, cwd: Path | None = None) -> CompletedProcess[str]:
     """Run the command as a user does."""
-    command = [sys.executable, "-m", "tfen.cli", *(str(argument) for argument in arguments)]
-    environment = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
+    return run([str(argument) for argument in arguments], cwd)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
