@@ -220,13 +220,14 @@ def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
     performer = performer_of(number, settings)
     subject = performer.subject
     for plan in sequences_of(settings, subject.name):
-        if _truth(out, plan).exists():
+        place = out / "frames" / plan.name
+        if _truth(out, plan).exists() and place.is_dir() and len(list(place.iterdir())) == settings.frames:
             continue
         rng = np.random.default_rng([settings.seed, number, plan.number])
         take = performer.perform(
             plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.variation
         )
-        with whole_folder(out / "frames" / plan.name) as folder:
+        with whole_folder(place) as folder:
             for k, frame in enumerate(take.frames):
                 path = folder / f"{k + 1:04d}.jpg"
                 coded = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
