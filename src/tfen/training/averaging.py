@@ -46,6 +46,12 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     for source, one in zip(sources, networks):
         _check_alike(sources[0], networks[0], source, one)
     first = networks[0]
+    for found in sets:
+        if found.expressions != first.expressions:
+            raise InputError(
+                f"{found.folder} has {', '.join(found.expressions)} and the networks tell "
+                f"{', '.join(first.expressions)}; check them on a set with the same expressions"
+            )
     mean = Loaded(load(sources[0]).network, first.settings, first.expressions, {})
     states = [one.network.state_dict() for one in networks]
     mean.network.load_state_dict(
@@ -64,7 +70,7 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
                 own = _ask(one, found)
                 rates.append(f"{name} {_rate(own):.4f}")
                 progress.advance(1)
-            said += own
+            said += own  # the mean's, which is asked last
             here = len({answer.subject for answer in own})
             people += here
             lines.append(f"right on the {here} people held back of {found.folder}: {', '.join(rates)}")
@@ -89,11 +95,6 @@ def _rate(said: list[Prediction]) -> float:
 
 def _ask(loaded: Loaded, found: PreparedSet) -> list[Prediction]:
     """Return what a network says about the people of a set whom a training on it holds back."""
-    if found.expressions != loaded.expressions:
-        raise InputError(
-            f"{found.folder} has {', '.join(found.expressions)} and the networks tell {', '.join(loaded.expressions)}; "
-            "check them on a set with the same expressions"
-        )
     settings = loaded.settings
     store = FrameStore(found, settings.model.image_size, settings.data)
     people = found.of_subjects(held_back(found, settings))
