@@ -21,7 +21,7 @@ def run(arguments: list[str], cwd: Path | None = None) -> CompletedProcess[str]:
     """Run `tfen` with arguments, as a user does, and return what it said and its exit code."""
     with tempfile.TemporaryDirectory() as place:
         out, error = Path(place, "out"), Path(place, "error")
-        process = FORKING.Process(target=_command, args=(arguments, cwd, out, error))
+        process = FORKING.Process(target=_command, args=(arguments, cwd or Path.cwd(), dict(os.environ), out, error))
         process.start()
         process.join(SECONDS)
         if process.exitcode is None:
@@ -31,12 +31,13 @@ def run(arguments: list[str], cwd: Path | None = None) -> CompletedProcess[str]:
         return CompletedProcess(["tfen", *arguments], process.exitcode, out.read_text(), error.read_text())
 
 
-def _command(arguments: list[str], cwd: Path | None, out: Path, error: Path) -> None:
+def _command(arguments: list[str], cwd: Path, environment: dict[str, str], out: Path, error: Path) -> None:
     for number, path in ((1, out), (2, error)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8") for number in (1, 2))  # noqa: PTH123, SIM115
-    os.environ["COLUMNS"] = "200"
-    os.chdir(cwd or Path.cwd())
+    os.environ.clear()  # the process that this one was forked from may have had others
+    os.environ.update({**environment, "COLUMNS": "200"})
+    os.chdir(cwd)
     from tfen import cli
 
     cli.main(arguments)
