@@ -15,6 +15,16 @@ import yaml
 from tfen.errors import InputError, TfenError
 
 
+def must_be_new(folder: Path) -> None:
+    """Check that a folder to write is not there yet, or empty.
+
+    Raises:
+        InputError: it is there and holds something, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not empty; choose a new folder")
+
+
 @contextmanager
 def told(path: Path) -> Iterator[None]:
     """Turn what can go wrong while writing `path` into one clear sentence."""

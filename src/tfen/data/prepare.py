@@ -27,7 +27,7 @@ from tfen.errors import InputError
 from tfen.faces.align import Align, Place, cut, place_from_landmarks
 from tfen.faces.detection import FaceDetector, make_detector
 from tfen.faces.landmarks import confirmed, packaged_landmarker
-from tfen.files import read_json, told, whole_folder, write_csv, write_json
+from tfen.files import must_be_new, read_json, told, whole_folder, write_csv, write_json
 from tfen.labels import in_order
 from tfen.progress import meter, say
 from tfen.spread import use_threads
@@ -208,8 +208,7 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
             if key != "settings" and there != value:
                 raise InputError(f"{out} was begun with {key} = {there}, not {value}; choose another folder")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    must_be_new(out)
     write_json(marker, description)
 
 

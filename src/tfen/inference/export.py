@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError
-from tfen.files import whole_folder
+from tfen.files import must_be_new, whole_folder
 from tfen.models.graphs import PARTS, GraphNetwork
 from tfen.models.weights import Loaded, load, save_network, write_config
 
@@ -133,8 +133,7 @@ def write_integers(weights: str | Path, out: Path, found: PreparedSet) -> dict[s
 
 
 def _exportable(weights: str | Path, out: Path) -> Loaded:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    must_be_new(out)
     loaded = load(weights)
     if isinstance(loaded.network, GraphNetwork):
         raise InputError(f"{weights} was exported before; export the weights that it was made from")

@@ -15,7 +15,7 @@ import numpy as np
 
 from tfen import __version__
 from tfen.errors import InputError
-from tfen.files import read_json, told, whole_file, whole_folder, write_csv, write_json, write_text
+from tfen.files import must_be_new, read_json, told, whole_file, whole_folder, write_csv, write_json, write_text
 from tfen.progress import meter
 from tfen.synth.expressions import ACTION_UNITS
 from tfen.synth.film import Performer, Take, Variation
@@ -66,8 +66,8 @@ def make_layout(out: Path, settings: SynthSettings, layout: str, jobs: int) -> d
     if marker.exists():
         if read_json(marker, "the settings of synthetic folders") != as_json(description):
             raise InputError(f"{out} was begun with other settings; choose another folder")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    else:
+        must_be_new(out)
     write_json(marker, description)
     numbers = range(settings.first_subject, settings.first_subject + settings.subjects)
     missing = [number for number in numbers if not _done(out, number).exists()]

@@ -1,5 +1,6 @@
 """One network of several: the mean of their weights (a uniform model soup, Wortsman et al. 2022)."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +11,8 @@ from tfen.data.clips import FrameStore
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError
 from tfen.evaluation.calibration import fit_temperature
-from tfen.evaluation.metrics import Prediction
-from tfen.files import whole_folder
+from tfen.evaluation.metrics import Prediction, summary
+from tfen.files import must_be_new, whole_folder
 from tfen.models.graphs import GraphNetwork
 from tfen.models.weights import Loaded, load, save_network
 from tfen.progress import meter
@@ -40,19 +41,21 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     """
     if len(sources) < 2:
         raise InputError("an average needs two weights at least; give more of them")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty; choose a new folder")
-    networks = [load(source) for source in sources]
-    for source, one in zip(sources, networks):
-        _check_alike(sources[0], networks[0], source, one)
+    must_be_new(out)
+    known = {source: load(source) for source in dict.fromkeys(sources)}
+    networks = [known[source] for source in sources]
     first = networks[0]
+    for source, one in known.items():
+        if isinstance(one.network, GraphNetwork):
+            raise InputError(f"{source} was exported for another engine; average the weights that it was made from")
+        _check_alike(sources[0], first, source, one)
     for found in sets:
         if found.expressions != first.expressions:
             raise InputError(
                 f"{found.folder} has {', '.join(found.expressions)} and the networks tell "
                 f"{', '.join(first.expressions)}; check them on a set with the same expressions"
             )
-    mean = Loaded(load(sources[0]).network, first.settings, first.expressions, {})
+    mean = Loaded(copy.deepcopy(first.network), first.settings, first.expressions, {})
     states = [one.network.state_dict() for one in networks]
     mean.network.load_state_dict(
         {
@@ -62,13 +65,13 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     )
     said: list[Prediction] = []
     lines, people = [], 0
-    asked = dict(zip((*sources, "their average"), (*networks, mean)))
+    asked = {**known, "their average": mean}
     with meter("checking", len(sets) * len(asked), "networks") as progress:
         for found in sets:
             rates = []
             for name, one in asked.items():
                 own = _ask(one, found)
-                rates.append(f"{name} {_rate(own):.4f}")
+                rates.append(f"{name} {summary(own, found.expressions)['accuracy']:.4f}")
                 progress.advance(1)
             said += own  # the mean's, which is asked last
             here = len({answer.subject for answer in own})
@@ -77,7 +80,7 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     about = {
         "set": ", ".join(dict.fromkeys(str(one.about.get("set")) for one in networks)),
         "averaged": [one.about for one in networks],
-        "validation_accuracy": _rate(said) if said else None,
+        "validation_accuracy": summary(said, first.expressions)["accuracy"] if said else None,
         "validation_subjects": people,
         "temperature": fit_temperature(said, first.expressions) if said else None,
     }
@@ -89,10 +92,6 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     ]
 
 
-def _rate(said: list[Prediction]) -> float:
-    return sum(one.true == one.predicted for one in said) / len(said)
-
-
 def _ask(loaded: Loaded, found: PreparedSet) -> list[Prediction]:
     """Return what a network says about the people of a set whom a training on it holds back."""
     settings = loaded.settings
@@ -102,9 +101,6 @@ def _ask(loaded: Loaded, found: PreparedSet) -> list[Prediction]:
 
 
 def _check_alike(source: str, first: Loaded, other: str, one: Loaded) -> None:
-    for name, network in ((source, first), (other, one)):
-        if isinstance(network.network, GraphNetwork):
-            raise InputError(f"{name} was exported for another engine; average the weights that it was made from")
     if one.expressions != first.expressions:
         raise InputError(
             f"{other} tells {', '.join(one.expressions)} and {source} {', '.join(first.expressions)}; "

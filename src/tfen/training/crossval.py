@@ -22,7 +22,7 @@ from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
 from tfen.evaluation.subgroups import subgroups, write_subgroups
-from tfen.files import read_yaml, told, whole_folder, write_json, write_text
+from tfen.files import must_be_new, read_yaml, told, whole_folder, write_json, write_text
 from tfen.inference.engine import Engine
 from tfen.models.graphs import GraphNetwork
 from tfen.models.weights import Loaded, load, save_network, save_weights
@@ -332,8 +332,7 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
     Raises:
         InputError: the two have fewer than two expressions in common, or `out` exists.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    must_be_new(out)
     loaded = load(weights)
     shared = tuple(name for name in loaded.expressions if name in found.expressions)
     if len(shared) < 2:

@@ -13,7 +13,7 @@ from tfen.data.folds import validation_split
 from tfen.data.prepared import PreparedSet, Sequence, read_image
 from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
-from tfen.files import write_json
+from tfen.files import must_be_new, write_json
 from tfen.models.weights import save_weights
 from tfen.progress import meter
 
@@ -42,8 +42,7 @@ def train_landmarks(
     Raises:
         InputError: the set has no landmarks, or `out` exists.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    must_be_new(out)
     held_out = validation_split(found.subjects, 1 / 12, np.random.default_rng([seed, 2]))
     train = _load(found, found.of_subjects(set(found.subjects) - held_out))
     test = _load(found, found.of_subjects(held_out))
