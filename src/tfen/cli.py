@@ -114,8 +114,7 @@ def synth(
     """Make synthetic people showing expressions, with everything known about them.
 
     Stopped and started again, it goes on where it was; a prepared set asked for more subjects or expressions gets what
-    is missing.
-    The same settings give the same bytes.
+    is missing. The same settings give the same bytes.
 
     Args:
         out: Folder of the prepared set to make.

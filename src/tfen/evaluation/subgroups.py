@@ -42,8 +42,8 @@ def subgroups(found: PreparedSet, said: list[Prediction]) -> list[Subgroup]:
     out = []
     for attribute, of_subject in values.items():
         out += _groups(attribute, [(of_subject.get(one.subject), one) for one in said])
-    poses = {sequence.name: _pose(found, sequence) for sequence in found.sequences}
-    out += _groups("pose", [(poses.get(one.sequence), one) for one in said])
+    sequences = {sequence.name: sequence for sequence in found.sequences}
+    out += _groups("pose", [(_pose(found, sequences.get(one.sequence)), one) for one in said])
     return out
 
 
@@ -71,8 +71,8 @@ def _decade(age: str) -> str:
     return "under 36" if years < 36 else "36 to 55" if years < 56 else "56 and over"
 
 
-def _pose(found: PreparedSet, sequence: Sequence) -> str | None:
-    pose = found.truth(sequence, "pose", (3,))
+def _pose(found: PreparedSet, sequence: Sequence | None) -> str | None:
+    pose = None if sequence is None else found.truth(sequence, "pose", (3,))
     if pose is None:
         return None
     return "turned" if np.abs(pose[:, 0]).mean() >= TURNED else "frontal"

@@ -108,9 +108,10 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     description = {"tfen": __version__, **settings.record()}
     if marker.exists():
         begun = read_json(marker, "the settings of a synthetic set")
-        for key, value in as_json(description).items():
-            if begun.get(key) != value and not _grows(key, begun.get(key), value):
-                made = ", ".join(begun[key]) if isinstance(begun.get(key), list) else begun.get(key)
+        for key, now in as_json(description).items():
+            before = begun.get(key)
+            if before != now and not _grows(key, before, now):
+                made = ", ".join(map(str, before)) if isinstance(before, list) else before
                 raise InputError(f"{out} holds a synthetic set made with another {key} ({made}); choose another folder")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and holds no synthetic set; choose a new folder")
@@ -163,8 +164,13 @@ def _grows(key: str, before: Any, now: Any) -> bool:
 
 def _complete(out: Path, settings: SynthSettings, number: int) -> bool:
     name = f"s{number:04d}"
-    plans = sequences_of(settings, name)
-    return _subject(out, name).exists() and all(_truth(out, plan).exists() for plan in plans)
+    return _subject(out, name).exists() and all(_made(out, settings, plan) for plan in sequences_of(settings, name))
+
+
+def _made(out: Path, settings: SynthSettings, plan: _Plan) -> bool:
+    """Whether a sequence is there: its truth, which is written last, and every frame."""
+    frames = out / "frames" / plan.name
+    return _truth(out, plan).exists() and frames.is_dir() and len(list(frames.iterdir())) == settings.frames
 
 
 def _subject(out: Path, name: str) -> Path:
@@ -172,7 +178,6 @@ def _subject(out: Path, name: str) -> Path:
 
 
 def _truth(out: Path, plan: _Plan) -> Path:
-    """The file that comes after a sequence's frames: where it is, they are all there."""
     return out / "truth" / f"{plan.name}.json"
 
 
@@ -220,14 +225,13 @@ def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
     performer = performer_of(number, settings)
     subject = performer.subject
     for plan in sequences_of(settings, subject.name):
-        place = out / "frames" / plan.name
-        if _truth(out, plan).exists() and place.is_dir() and len(list(place.iterdir())) == settings.frames:
+        if _made(out, settings, plan):
             continue
         rng = np.random.default_rng([settings.seed, number, plan.number])
         take = performer.perform(
             plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.variation
         )
-        with whole_folder(place) as folder:
+        with whole_folder(out / "frames" / plan.name) as folder:
             for k, frame in enumerate(take.frames):
                 path = folder / f"{k + 1:04d}.jpg"
                 coded = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
