@@ -10,6 +10,8 @@ from conftest import refuses, tfen
 
 from tfen.data.prepared import open_set
 from tfen.synth.expressions import ACTION_UNITS, PROTOTYPES, action_units, actions_over_time, intensity, resting
+from tfen.synth.film import LAB, Performer
+from tfen.synth.generate import the_head
 from tfen.synth.people import Subject, make_subject
 from tfen.synth.skin import grid, lip_light
 
@@ -236,6 +238,35 @@ def test_lips_take_their_tones_and_the_rest_of_the_skin_does_not() -> None:
     assert factor.min() == pytest.approx(0.5, abs=0.02)
     assert factor.max() == pytest.approx(2.0, abs=0.02)
     assert np.median(down[factor < 0.6]) < 0.9105 < np.median(down[factor > 1.8])
+
+
+def test_shiny_people_differ_in_their_shine_alone() -> None:
+    shine = []
+    for number in range(60):
+        plain, other = (make_subject(number, np.random.default_rng([3, number]), 1.0, by) for by in (0.0, 1.0))
+        assert plain.skin.shine == (0.0, 0.0)
+        assert replace(other, skin=replace(other.skin, shine=(0.0, 0.0), shine_power=plain.skin.shine_power)) == plain
+        shine.append(other.skin.shine)
+    assert np.min(shine) >= 0
+    assert (np.quantile(shine, 0.25, axis=0) < 0.05).all()
+    assert (np.max(shine, axis=0) > (0.4, 0.7)).all()
+
+
+def test_moist_lips_mirror_the_light_and_the_skin_around_them_does_not() -> None:
+    dark = make_subject(0, np.random.default_rng([5, 0]))
+    camera = replace(LAB, noise=(0.0, 0.0), compression=(99, 100))
+    pictures = []
+    for moist in (0.0, 0.9):
+        subject = replace(dark, glasses=False, skin=replace(dark.skin, shine=(0.0, moist), shine_power=12.0))
+        performer = Performer(the_head(), subject, (5, 0))
+        take = performer.perform("neutral", "onset-apex", 1, 96, np.random.default_rng(1), camera)
+        pictures.append(take.frames[0].astype(float).mean(-1))
+    brighter = pictures[1] - pictures[0]
+    x, y = np.round(np.array(take.truth["landmarks"])[0, 48:60]).astype(int).T
+    lips = np.zeros(brighter.shape, bool)
+    lips[y.min() - 3 : y.max() + 4, x.min() - 3 : x.max() + 4] = True
+    assert brighter[lips].max() > 25
+    assert abs(brighter[~lips]).max() < 6
 
 
 def test_nothing_pierces_the_chin(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def synth(
     expressions: tuple[str, ...] = EXPRESSIONS,
     repeats: int = 1,
     more: tuple[str, ...] = (),
-    variation: Literal["lab", "wild", "wider", "widest"] = "lab",
+    variation: Literal["lab", "wild", "wider", "widest", "shiny"] = "lab",
     framing: float = 1.0,
     assets: Path | None = None,
     first_subject: int = 0,
@@ -127,7 +127,8 @@ def synth(
         repeats: Sequences of each expression and dynamics for every subject.
         more: Expressions of which there is one sequence more, for every time that they are named.
         variation: lab: frontal faces and even light. wild: poses, lights and cameras differ widely. wider:
-            flat light and odd faces at rest, too. widest: also fuller lips, lighter or darker than the face.
+            flat light and odd faces at rest, too. widest: also fuller lips, lighter or darker than the face. shiny: also
+            skin and lips that shine.
         framing: Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head.
         assets: Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth.
         first_subject: Number of the first person; with the same seed, other numbers are other people.

@@ -44,6 +44,8 @@ class Variation:
     """Standard deviation of what a face shows at rest, in full actions."""
     lips: float = 0.0
     """How far lips go beyond those of Anny's people: factor on the ranges of fullness and of tone (people.py)."""
+    shine: float = 0.0
+    """How far skins and lips shine beyond the common gloss: factor on the ranges (people.py)."""
     exposure: tuple[float, float] = (0.75, 1.35)
     """Factor on the light."""
     white_balance: float = 0.06
@@ -94,7 +96,9 @@ WIDER = Variation(rest=0.2, key_strength=(0.25, 1.05), ambient=(0.18, 1.0))
 """As wild, with flatter light, and people whose faces at rest are far from the prototype."""
 WIDEST = replace(WIDER, lips=1.0)
 """As wider, with people whose lips are fuller, lighter or darker."""
-VARIATIONS = {"lab": LAB, "wild": WILD, "wider": WIDER, "widest": WIDEST}
+SHINY = replace(WIDEST, shine=1.0)
+"""As widest, with people whose skin or lips shine."""
+VARIATIONS = {"lab": LAB, "wild": WILD, "wider": WIDER, "widest": WIDEST, "shiny": SHINY}
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,8 @@ class Performer:
             np.stack(images),
             np.stack(tint),
             np.array(gloss),
+            skins.shine_map(subject.skin.shine),
+            subject.skin.shine_power,
             np.concatenate(opaque),
             np.unique(np.concatenate(inside)),
             self._vertices(laugh)[0],

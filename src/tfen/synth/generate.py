@@ -216,7 +216,8 @@ def the_head() -> Any:
 
 def performer_of(number: int, settings: SynthSettings) -> Performer:
     """Return a set's subject of this number, ready to perform; nobody depends on who else is in the set."""
-    subject = make_subject(number, np.random.default_rng([settings.seed, number]), settings.variation.lips)
+    variation = settings.variation
+    subject = make_subject(number, np.random.default_rng([settings.seed, number]), variation.lips, variation.shine)
     return Performer(the_head(), subject, (settings.seed, number), settings.assets)
 
 

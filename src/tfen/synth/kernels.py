@@ -41,6 +41,20 @@ def texture_at(images: wp.array(dtype=wp.uint8, ndim=4), k: int, u: float, v: fl
 
 
 @wp.func
+def value_at(image: wp.array(dtype=float, ndim=2), u: float, v: float):
+    n = image.shape[0]
+    x = wp.clamp(u, 0.0, 1.0) * float(n - 1)
+    y = wp.clamp(v, 0.0, 1.0) * float(n - 1)
+    x0 = wp.min(int(x), n - 2)
+    y0 = wp.min(int(y), n - 2)
+    fx = x - float(x0)
+    fy = y - float(y0)
+    top = (1.0 - fx) * image[y0, x0] + fx * image[y0, x0 + 1]
+    low = (1.0 - fx) * image[y0 + 1, x0] + fx * image[y0 + 1, x0 + 1]
+    return (1.0 - fy) * top + fy * low
+
+
+@wp.func
 def relief_at(relief: wp.array(dtype=float, ndim=2), u: float, v: float):
     n = relief.shape[0]
     x = wp.clamp(u, 0.0, 1.0) * float(n - 1)
@@ -116,6 +130,8 @@ def cast(
     material: wp.array(dtype=wp.int32),
     tint: wp.array(dtype=wp.vec3),
     gloss: wp.array(dtype=float),
+    shine: wp.array(dtype=float, ndim=2),
+    shine_power: float,
     images: wp.array(dtype=wp.uint8, ndim=4),
     relief: wp.array(dtype=float, ndim=2),
     depth: float,
@@ -179,8 +195,10 @@ def cast(
                         wp.vec3(texture[0] * texture[0], texture[1] * texture[1], texture[2] * texture[2]), tint[kind]
                     )
                     wrap = float(0.0)
+                    wet = float(0.0)
                     if kind == 0:
                         wrap = 0.22
+                        wet = value_at(shine, uv[0], uv[1])
                         e1 = m.points[j] - m.points[i]
                         e2 = m.points[k] - m.points[i]
                         d1 = corners[face * 3 + 1] - corners[face * 3]
@@ -216,6 +234,11 @@ def cast(
                     bounce = wp.pow(wp.max(wp.dot(n, halfway), 0.0), power) * shiny * lit
                     rim = wp.pow(1.0 - wp.abs(wp.dot(n, ray)), 4.0) * shiny * 0.35 * sky_seen
                     shade = wp.cw_mul(albedo, light) + key_colour * bounce + sky * rim
+                    if wet > 0.0:
+                        # sweat and moist lips mirror both lights
+                        shade = shade + key_colour * (wp.pow(wp.max(wp.dot(n, halfway), 0.0), shine_power) * wet * lit)
+                        beside = wp.normalize(fill - ray)
+                        shade = shade + fill_colour * (wp.pow(wp.max(wp.dot(n, beside), 0.0), shine_power) * wet)
                     colour = colour + shade * (cover * left)
                     left = left * (1.0 - cover)
                 origin = point + ray * 0.0004

@@ -94,11 +94,19 @@ def _with_other_lips(subject: Subject, lips: float, rng: np.random.Generator) ->
     return replace(subject, changes={**subject.changes, **full}, skin=replace(subject.skin, lip_tones=(upper, lower)))
 
 
-def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0) -> Subject:
+def _with_shine(subject: Subject, shine: float, rng: np.random.Generator) -> Subject:
+    """Return a subject with sweaty skin and moist lips, few of them much; see `Variation.shine`."""
+    skin, moist = (round(float(x), 4) for x in shine * np.array([0.5, 0.9]) * rng.random(2) ** 2)
+    power = round(float(np.exp(rng.uniform(np.log(8), np.log(60)))), 2)
+    return replace(subject, skin=replace(subject.skin, shine=(skin, moist), shine_power=power))
+
+
+def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0, shine: float = 0.0) -> Subject:
     """Return subject number `index`; sexes and ancestries take turns so that any few are mixed.
 
     Args:
         lips: see `Variation.lips`; the person is the same with all, lips apart.
+        shine: see `Variation.shine`; likewise.
     """
     male = bool((index + rng.integers(2)) % 2) if index % 4 == 3 else bool(index % 2)
     ancestry = ANCESTRIES[(index // 2 + (index // 6)) % 3]
@@ -206,4 +214,6 @@ def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0) -> Sub
         style=tuple(float(value) for value in style),
         habits=habits,
     )
-    return _with_other_lips(subject, lips, rng) if lips else subject
+    if lips:
+        subject = _with_other_lips(subject, lips, rng)
+    return _with_shine(subject, shine, rng) if shine else subject

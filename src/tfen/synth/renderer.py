@@ -52,6 +52,8 @@ class Scene:
         images: shape (K, n, n, 4), uint8, colours as square roots of linear values, and cover.
         tint: shape (K, 3), multiplies the colours.
         gloss: shape (K,).
+        shine: what the skin mirrors of the lights besides its gloss, over the head map, shape (n, n).
+        shine_power: how sharp those highlights are: the power of the cosine.
         opaque: whether a face throws a shadow, shape (F,).
         inside: vertices that are hidden in the first frame, such as those in the mouth, shape (n,).
         opened: all vertices where those are not hidden, shape (V, 3): so much of the sky reaches them in every frame.
@@ -66,6 +68,8 @@ class Scene:
         images: Array,
         tint: Array,
         gloss: Array,
+        shine: Array,
+        shine_power: float,
         opaque: Array,
         inside: Array,
         opened: Array,
@@ -82,6 +86,8 @@ class Scene:
         self.images = wp.array(images, dtype=wp.uint8, device=device)
         self.tint = wp.array(tint.astype(np.float32), dtype=wp.vec3, device=device)
         self.gloss = wp.array(gloss.astype(np.float32), dtype=float, device=device)
+        self.shine = wp.array(shine.astype(np.float32), dtype=float, device=device)
+        self.shine_power = shine_power
         self.opaque = wp.array(opaque.astype(np.int32), dtype=wp.int32, device=device)
         self._every = wp.array(np.arange(len(points), dtype=np.int32), dtype=wp.int32, device=device)
         self.open_sky = wp.zeros(len(points), dtype=float, device=device)
@@ -126,6 +132,8 @@ class Scene:
                 self.material,
                 self.tint,
                 self.gloss,
+                self.shine,
+                self.shine_power,
                 self.images,
                 wp.array(relief.astype(np.float32), dtype=float, device=self.device),
                 RELIEF_DEPTH,

@@ -103,6 +103,13 @@ def lip_light(tones: tuple[float, float]) -> Array:
     return (1 + lips() * (cv2.GaussianBlur(factor, (0, 0), 1.0) - 1))[..., None]
 
 
+def shine_map(shine: tuple[float, float]) -> Array:
+    """Return what the skin (most where it is oily) and the lips mirror of the lights, shape (SIZE, SIZE)."""
+    oily = blob(0, 0.79, 0.05, 0.025) + blob(0, 0.865, 0.012, 0.02) + blob(0.05, 0.868, 0.02, 0.018)
+    oily = 0.3 + 0.7 * np.clip(oily + 0.6 * blob(0, 0.945, 0.018, 0.01), 0, 1)
+    return (shine[0] * oily * (1 - lips()) + shine[1] * lips()).astype(np.float32)
+
+
 @cache
 def beard_area() -> tuple[Array, Array]:
     """Return where a beard grows and where a moustache grows."""
@@ -348,3 +355,7 @@ class SkinTraits:
     hair_colour: tuple[float, float, float]
     lip_tones: tuple[float, float] = (1.0, 1.0)
     """Factors on the colour of the upper and the lower lip."""
+    shine: tuple[float, float] = (0.0, 0.0)
+    """Share of the lights that the skin and the lips mirror, besides what all skins do."""
+    shine_power: float = 28.0
+    """How sharp those highlights are: the power of the cosine."""
