@@ -51,7 +51,8 @@ def test_what_is_exported_gives_the_same_numbers(form: str, weights: Path, tmp_p
         assert (codes - ours.network.features(clips(count)[:, 0])).abs().max() < 1e-3
     refuses("export", weights, tmp_path / "out", says="is not empty")
     if form != "torch":
-        refuses("export", tmp_path / "out", tmp_path / "again", says="was exported before")
+        refuses("export", tmp_path / "out", tmp_path / "again", says="was exported to graphs; export the weights")
+        refuses("average", weights, tmp_path / "out", "--out", tmp_path / "again", says="graphs; average the weights")
 
 
 def test_the_two_graphs_stand_alone(weights: Path, tmp_path: Path) -> None:

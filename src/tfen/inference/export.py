@@ -20,7 +20,7 @@ from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError
 from tfen.files import must_be_new, whole_folder
 from tfen.models.graphs import PARTS, GraphNetwork
-from tfen.models.weights import Loaded, load, save_network, write_config
+from tfen.models.weights import Loaded, load, load_torch, save_network, write_config
 
 Array = np.ndarray
 Format = Literal["torch", "onnx", "openvino"]
@@ -134,10 +134,7 @@ def write_integers(weights: str | Path, out: Path, found: PreparedSet) -> dict[s
 
 def _exportable(weights: str | Path, out: Path) -> Loaded:
     must_be_new(out)
-    loaded = load(weights)
-    if isinstance(loaded.network, GraphNetwork):
-        raise InputError(f"{weights} was exported before; export the weights that it was made from")
-    return loaded
+    return load_torch(weights, "export")
 
 
 def _clips(loaded: Loaded, count: int) -> Tensor:

@@ -110,6 +110,18 @@ def load(source: str | Path) -> Loaded:
     return Loaded(network.eval(), settings, expressions, about, folder)
 
 
+def load_torch(source: str | Path, to_do: str) -> Loaded:
+    """Load a trained network whose weights are at hand: as `load`, but not one that was exported to graphs.
+
+    Args:
+        to_do: what one would do with the weights, for the message: "export".
+    """
+    loaded = load(source)
+    if isinstance(loaded.network, GraphNetwork):
+        raise InputError(f"{source} was exported to graphs; {to_do} the weights that they were made from")
+    return loaded
+
+
 def _full(value: Tensor) -> Tensor:
     """Return weights that were stored in half precision as single ones."""
     return value.float() if value.dtype == torch.float16 else value

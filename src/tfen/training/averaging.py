@@ -13,8 +13,7 @@ from tfen.errors import InputError
 from tfen.evaluation.calibration import fit_temperature
 from tfen.evaluation.metrics import Prediction, summary
 from tfen.files import must_be_new, whole_folder
-from tfen.models.graphs import GraphNetwork
-from tfen.models.weights import Loaded, load, save_network
+from tfen.models.weights import Loaded, load_torch, save_network
 from tfen.progress import meter
 from tfen.training.crossval import held_back
 from tfen.training.fold import predict_sequences
@@ -42,12 +41,10 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     if len(sources) < 2:
         raise InputError("an average needs two weights at least; give more of them")
     must_be_new(out)
-    known = {source: load(source) for source in dict.fromkeys(sources)}
+    known = {source: load_torch(source, "average") for source in dict.fromkeys(sources)}
     networks = [known[source] for source in sources]
     first = networks[0]
     for source, one in known.items():
-        if isinstance(one.network, GraphNetwork):
-            raise InputError(f"{source} was exported for another engine; average the weights that it was made from")
         _check_alike(sources[0], first, source, one)
     for found in sets:
         if found.expressions != first.expressions:

@@ -24,8 +24,7 @@ from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, wr
 from tfen.evaluation.subgroups import subgroups, write_subgroups
 from tfen.files import must_be_new, read_yaml, told, whole_folder, write_json, write_text
 from tfen.inference.engine import Engine
-from tfen.models.graphs import GraphNetwork
-from tfen.models.weights import Loaded, load, save_network, save_weights
+from tfen.models.weights import load, load_torch, save_network, save_weights
 from tfen.progress import meter, say
 from tfen.spread import Cluster, spread
 from tfen.training import processes
@@ -85,17 +84,7 @@ def _store(run: Run) -> FrameStore:
     return _stores[0]
 
 
-def _to_start_from(source: str) -> Loaded:
-    """Return weights that a training can start from."""
-    loaded = load(source)
-    if isinstance(loaded.network, GraphNetwork):
-        raise InputError(
-            f"{source} was exported to graphs, which cannot learn; start from the weights they were made of"
-        )
-    return loaded
-
-
-_start = lru_cache(maxsize=1)(_to_start_from)
+_start = lru_cache(maxsize=1)(partial(load_torch, to_do="start from"))
 """The weights that a run's folds start from, read once."""
 
 
@@ -413,7 +402,7 @@ def train_on_all(
         return f"{out}: trained before"
     if out.exists() and (not out.is_dir() or [path for path in out.iterdir() if path != kept]):
         raise InputError(f"{out} exists and is not empty; choose a new folder")
-    start = _to_start_from(init) if init else None
+    start = load_torch(init, "start from") if init else None
     if processes.number() == 0:
         _claim(kept, _description(found, settings, init))
     processes.wait()
