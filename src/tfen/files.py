@@ -15,14 +15,18 @@ import yaml
 from tfen.errors import InputError, TfenError
 
 
-def must_be_new(folder: Path) -> None:
+def must_be_new(folder: Path, found: str = "is not empty", but: Path | None = None) -> None:
     """Check that a folder to write is not there yet, or empty.
+
+    Args:
+        found: what is wrong with the folder otherwise, for the message.
+        but: what may lie in it.
 
     Raises:
         InputError: it is there and holds something, or is a file.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists and is not empty; choose a new folder")
+    if folder.exists() and (not folder.is_dir() or any(path != but for path in folder.iterdir())):
+        raise InputError(f"{folder} exists and {found}; choose a new folder")
 
 
 @contextmanager

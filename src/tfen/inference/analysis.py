@@ -22,7 +22,7 @@ from tfen import __version__
 from tfen.data.prepared import IMAGES
 from tfen.data.sources.recordings import VIDEOS
 from tfen.errors import InputError, TfenError
-from tfen.files import read_csv, read_json, told, write_json
+from tfen.files import must_be_new, read_csv, read_json, told, write_json
 from tfen.inference.analyzer import Analyzer, Result
 from tfen.inference.annotate import AnnotatedFilm
 from tfen.inference.annotations import write_boris, write_elan
@@ -348,8 +348,8 @@ def _claim(out: Path, about: dict[str, Any]) -> dict[str, Any]:
             )
         if path.exists():
             return read_json(path, "the state of an analysis")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and holds no analysis; choose a new folder")
+    else:
+        must_be_new(out, "holds no analysis")
     with told(out):
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / "schema.json", schema(about["expressions"]))

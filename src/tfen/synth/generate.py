@@ -15,7 +15,7 @@ import numpy as np
 from tfen import __version__
 from tfen.data.prepared import Sequence, write_set
 from tfen.errors import InputError
-from tfen.files import read_json, told, whole_folder, write_json, write_text
+from tfen.files import must_be_new, read_json, told, whole_folder, write_json, write_text
 from tfen.labels import EXPRESSIONS
 from tfen.progress import meter
 from tfen.synth.expressions import ACTION_UNITS, DYNAMICS
@@ -113,8 +113,8 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
             if before != now and not _grows(key, before, now):
                 made = ", ".join(map(str, before)) if isinstance(before, list) else before
                 raise InputError(f"{out} holds a synthetic set made with another {key} ({made}); choose another folder")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and holds no synthetic set; choose a new folder")
+    else:
+        must_be_new(out, "holds no synthetic set")
     write_json(marker, description)
     first = settings.first_subject
     numbers = range(first, first + settings.subjects)

@@ -179,8 +179,7 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
         if before.get("set_folder") != description["set_folder"] or before.get("init") != description["init"]:
             raise InputError(f"{out} holds a run on another set or from other weights; choose another folder")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and holds no run of `tfen crossval`; choose a new folder")
+    must_be_new(out, "holds no run of `tfen crossval`")
     write_text(path, yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
 
 
@@ -400,8 +399,7 @@ def train_on_all(
     if kept.exists() and (out / "config.json").exists():
         Keeper(kept).clear()
         return f"{out}: trained before"
-    if out.exists() and (not out.is_dir() or [path for path in out.iterdir() if path != kept]):
-        raise InputError(f"{out} exists and is not empty; choose a new folder")
+    must_be_new(out, but=kept)
     start = load_torch(init, "start from") if init else None
     if processes.number() == 0:
         _claim(kept, _description(found, settings, init))
