@@ -22,8 +22,9 @@ class Engine:
 
     Args:
         loaded: the network.
-        looks: 1: at the middle of each crop. 6: also a little nearer and from farther away, and all three mirrored; the
-            probabilities are averaged. Errors that depend on how a face lies in its crop become fewer.
+        looks: 1: at the middle of each crop. 6: also a little nearer and from farther away, and all three mirrored; what
+            is given is the geometric mean of the probabilities. Errors that depend on how a face lies in its crop become
+            fewer.
 
     Attributes:
         expressions: in the order of the columns of `scores`.
@@ -66,8 +67,8 @@ class Engine:
                 said = self._network(
                     self._pixels(np.stack([np.stack(list(window)) for window in windows])).flatten(0, 1)
                 )
-            likely_LBK = said.float().softmax(1).unflatten(0, (-1, len(windows)))
-            return (likely_LBK.mean(0).clamp_min(1e-12).log() / self._temperature).softmax(1).numpy()
+            logs_LBK = said.float().log_softmax(1).unflatten(0, (-1, len(windows)))
+            return (logs_LBK.mean(0) / self._temperature).softmax(1).numpy()
 
     def _pixels(self, clips_BSHWC: Array) -> torch.Tensor:
         """Return what the network takes of each look at clips, (L, B, S, 3, H, W)."""
