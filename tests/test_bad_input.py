@@ -16,6 +16,7 @@ from conftest import SMALL, refuses, tfen, write_tiny_set
 from films import still, write_film
 
 from tfen import Analyzer
+from tfen.data.prepared import open_set
 from tfen.inference.analysis import Wanted, analyze, find_sources
 
 RUN = [*SMALL, "--folds.count", "2"]
@@ -87,6 +88,18 @@ def test_a_damaged_table(tiny_set: Path, tmp_path: Path, old: str, new: str, say
     table = tiny_set / "sequences.csv"
     table.write_text(table.read_text().replace(old, new))
     refuses("crossval", tiny_set, tmp_path / "run", *RUN, says=says)
+
+
+def test_damaged_truth_is_told_before_the_work(synthetic_set: Path, weights: Path, tmp_path: Path) -> None:
+    """An evaluation may take an hour; here its last frame would stop it, and the truth stops it before."""
+    shutil.copytree(synthetic_set, tmp_path / "set")
+    last = open_set(tmp_path / "set").sequences[-1].name
+    for frame in (tmp_path / "set/frames" / last).iterdir():
+        frame.write_bytes(b"no picture")
+    refuses("evaluate", weights, tmp_path / "set", "--out", tmp_path / "out", says=f"{last}/0001.jpg")
+    (tmp_path / f"set/truth/{last}.json").write_text('{"pose": 7}')
+    refuses("evaluate", weights, tmp_path / "set", "--out", tmp_path / "out", says=f"truth/{last}.json is not")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

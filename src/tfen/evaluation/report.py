@@ -19,7 +19,7 @@ from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, render, s
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.published import PUBLISHED
 from tfen.evaluation.runs import read_run
-from tfen.evaluation.subgroups import Subgroup, subgroups, write_subgroups
+from tfen.evaluation.subgroups import Subgroup, known_groups, subgroups, write_subgroups
 from tfen.evaluation.tables import in_percent, short, write_beside_published, write_confusion
 from tfen.files import told, write_text
 from tfen.models.describe import describe
@@ -146,8 +146,10 @@ def _calibration(said: list[Prediction], folds: list[dict[str, Any]], expression
 
 def _subgroups(config: dict[str, Any], said: list[Prediction]) -> list[Subgroup]:
     """Return the accuracy by subgroup; nothing where the set is gone or knows nothing of its subjects."""
+    judged = {one.sequence for one in said}
     try:
-        return subgroups(open_set(Path(config["set_folder"])), said)
+        found = open_set(Path(config["set_folder"]))
+        return subgroups(known_groups(found, (one for one in found.sequences if one.name in judged)), said)
     except InputError:
         return []
 

@@ -1,5 +1,6 @@
 """Accuracy by subgroup, where a set knows its subjects: sex, age, ancestry, glasses, beard; and pose of sequences."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,18 @@ class Subgroup:
     high: float
 
 
-def subgroups(found: PreparedSet, said: list[Prediction]) -> list[Subgroup]:
-    """Return the accuracy of every subgroup that the set knows of; nothing where it knows none."""
-    values: dict[str, dict[str, str]] = {}
+Known = dict[str, dict[str, str]]
+"""What a set knows: attribute -> sequence -> its value."""
+
+
+def known_groups(found: PreparedSet, sequences: Iterable[Sequence]) -> Known:
+    """Return what a set knows of some of its sequences and their subjects; nothing where it knows nothing.
+
+    Raises:
+        InputError: the file that tells it is damaged.
+    """
+    sequences = list(sequences)
+    values: Known = {}
     table = found.folder / "subjects.csv"
     if table.exists():
         for row in read_csv(table, ("subject",), "a table of subjects"):
@@ -39,12 +49,22 @@ def subgroups(found: PreparedSet, said: list[Prediction]) -> list[Subgroup]:
                 if row.get(attribute):
                     value = _decade(row[attribute]) if attribute == "age" else row[attribute]
                     values.setdefault(attribute, {})[row["subject"]] = value
-    out = []
-    for attribute, of_subject in values.items():
-        out += _groups(attribute, [(of_subject.get(one.subject), one) for one in said])
-    sequences = {sequence.name: sequence for sequence in found.sequences}
-    out += _groups("pose", [(_pose(found, sequences.get(one.sequence)), one) for one in said])
-    return out
+    known = {
+        attribute: {one.name: of_subject[one.subject] for one in sequences if one.subject in of_subject}
+        for attribute, of_subject in values.items()
+    }
+    poses = {one.name: _pose(found, one) for one in sequences}
+    known["pose"] = {name: pose for name, pose in poses.items() if pose is not None}
+    return known
+
+
+def subgroups(known: Known, said: list[Prediction]) -> list[Subgroup]:
+    """Return the accuracy of every subgroup that a set knows of (`known_groups`)."""
+    return [
+        group
+        for attribute, of_sequence in known.items()
+        for group in _groups(attribute, [(of_sequence.get(one.sequence), one) for one in said])
+    ]
 
 
 def write_subgroups(path: Path, groups: list[Subgroup]) -> None:
@@ -71,8 +91,8 @@ def _decade(age: str) -> str:
     return "under 36" if years < 36 else "36 to 55" if years < 56 else "56 and over"
 
 
-def _pose(found: PreparedSet, sequence: Sequence | None) -> str | None:
-    pose = None if sequence is None else found.truth(sequence, "pose", (3,))
+def _pose(found: PreparedSet, sequence: Sequence) -> str | None:
+    pose = found.truth(sequence, "pose", (3,))
     if pose is None:
         return None
     return "turned" if np.abs(pose[:, 0]).mean() >= TURNED else "frontal"

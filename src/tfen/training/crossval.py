@@ -21,7 +21,7 @@ from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
-from tfen.evaluation.subgroups import subgroups, write_subgroups
+from tfen.evaluation.subgroups import known_groups, subgroups, write_subgroups
 from tfen.files import must_be_new, read_yaml, told, whole_folder, write_json, write_text
 from tfen.inference.engine import Engine
 from tfen.models.weights import load, load_torch, save_network, save_weights
@@ -329,6 +329,7 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
             "fewer than two in common, nothing to choose between"
         )
     kept = found.without(tuple(name for name in found.expressions if name not in shared))
+    known = known_groups(kept, kept.sequences)
     settings = loaded.settings
     store = FrameStore(kept, settings.model.image_size, settings.data)
     among = [loaded.expressions.index(name) for name in shared]
@@ -344,7 +345,7 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
             progress.advance(len(some))
     with whole_folder(out) as part:
         write_predictions(part / "predictions.csv", said, shared)
-        write_subgroups(part / "subgroups.csv", subgroups(kept, said))
+        write_subgroups(part / "subgroups.csv", subgroups(known, said))
         figures = {
             **summary(said, shared),
             "expressions": list(shared),
