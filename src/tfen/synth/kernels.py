@@ -41,32 +41,19 @@ def texture_at(images: wp.array(dtype=wp.uint8, ndim=4), k: int, u: float, v: fl
 
 
 @wp.func
-def value_at(image: wp.array(dtype=float, ndim=2), u: float, v: float):
-    n = image.shape[0]
+def map_at(values: wp.array(dtype=float, ndim=2), u: float, v: float):
+    """A head map's value and its slopes along u and v."""
+    n = values.shape[0]
     x = wp.clamp(u, 0.0, 1.0) * float(n - 1)
     y = wp.clamp(v, 0.0, 1.0) * float(n - 1)
     x0 = wp.min(int(x), n - 2)
     y0 = wp.min(int(y), n - 2)
     fx = x - float(x0)
     fy = y - float(y0)
-    top = (1.0 - fx) * image[y0, x0] + fx * image[y0, x0 + 1]
-    low = (1.0 - fx) * image[y0 + 1, x0] + fx * image[y0 + 1, x0 + 1]
-    return (1.0 - fy) * top + fy * low
-
-
-@wp.func
-def relief_at(relief: wp.array(dtype=float, ndim=2), u: float, v: float):
-    n = relief.shape[0]
-    x = wp.clamp(u, 0.0, 1.0) * float(n - 1)
-    y = wp.clamp(v, 0.0, 1.0) * float(n - 1)
-    x0 = wp.min(int(x), n - 2)
-    y0 = wp.min(int(y), n - 2)
-    fx = x - float(x0)
-    fy = y - float(y0)
-    a = relief[y0, x0]
-    b = relief[y0, x0 + 1]
-    c = relief[y0 + 1, x0]
-    d = relief[y0 + 1, x0 + 1]
+    a = values[y0, x0]
+    b = values[y0, x0 + 1]
+    c = values[y0 + 1, x0]
+    d = values[y0 + 1, x0 + 1]
     height = (1.0 - fy) * ((1.0 - fx) * a + fx * b) + fy * ((1.0 - fx) * c + fx * d)
     du = ((1.0 - fy) * (b - a) + fy * (d - c)) * float(n - 1)
     dv = ((1.0 - fx) * (c - a) + fx * (d - b)) * float(n - 1)
@@ -198,7 +185,7 @@ def cast(
                     wet = float(0.0)
                     if kind == 0:
                         wrap = 0.22
-                        wet = value_at(shine, uv[0], uv[1])
+                        wet = map_at(shine, uv[0], uv[1])[0]
                         e1 = m.points[j] - m.points[i]
                         e2 = m.points[k] - m.points[i]
                         d1 = corners[face * 3 + 1] - corners[face * 3]
@@ -207,7 +194,7 @@ def cast(
                         if wp.abs(det) > 1.0e-9:
                             tangent = (e1 * d2[1] - e2 * d1[1]) / det
                             bitangent = (e2 * d1[0] - e1 * d2[0]) / det
-                            h = relief_at(relief, uv[0], uv[1])
+                            h = map_at(relief, uv[0], uv[1])
                             slope = tangent * (h[1] / wp.max(wp.dot(tangent, tangent), 1.0e-6)) + bitangent * (
                                 h[2] / wp.max(wp.dot(bitangent, bitangent), 1.0e-6)
                             )
@@ -231,12 +218,13 @@ def cast(
                     power = 28.0
                     if kind == 1:
                         power = 220.0
-                    bounce = wp.pow(wp.max(wp.dot(n, halfway), 0.0), power) * shiny * lit
+                    mirrored = wp.max(wp.dot(n, halfway), 0.0)
+                    bounce = wp.pow(mirrored, power) * shiny * lit
                     rim = wp.pow(1.0 - wp.abs(wp.dot(n, ray)), 4.0) * shiny * 0.35 * sky_seen
                     shade = wp.cw_mul(albedo, light) + key_colour * bounce + sky * rim
                     if wet > 0.0:
                         # sweat and moist lips mirror both lights
-                        shade = shade + key_colour * (wp.pow(wp.max(wp.dot(n, halfway), 0.0), shine_power) * wet * lit)
+                        shade = shade + key_colour * (wp.pow(mirrored, shine_power) * wet * lit)
                         beside = wp.normalize(fill - ray)
                         shade = shade + fill_colour * (wp.pow(wp.max(wp.dot(n, beside), 0.0), shine_power) * wet)
                     colour = colour + shade * (cover * left)

@@ -103,11 +103,16 @@ def lip_light(tones: tuple[float, float]) -> Array:
     return (1 + lips() * (cv2.GaussianBlur(factor, (0, 0), 1.0) - 1))[..., None]
 
 
+@cache
+def oily() -> Array:
+    """Return how oily a skin is, 0.3 to 1: most on forehead, nose, cheeks and chin."""
+    most = blob(0, 0.79, 0.05, 0.025) + blob(0, 0.865, 0.012, 0.02) + blob(0.05, 0.868, 0.02, 0.018)
+    return 0.3 + 0.7 * np.clip(most + 0.6 * blob(0, 0.945, 0.018, 0.01), 0, 1)
+
+
 def shine_map(shine: tuple[float, float]) -> Array:
     """Return what the skin (most where it is oily) and the lips mirror of the lights, shape (SIZE, SIZE)."""
-    oily = blob(0, 0.79, 0.05, 0.025) + blob(0, 0.865, 0.012, 0.02) + blob(0.05, 0.868, 0.02, 0.018)
-    oily = 0.3 + 0.7 * np.clip(oily + 0.6 * blob(0, 0.945, 0.018, 0.01), 0, 1)
-    return (shine[0] * oily * (1 - lips()) + shine[1] * lips()).astype(np.float32)
+    return (shine[0] * oily() * (1 - lips()) + shine[1] * lips()).astype(np.float32)
 
 
 @cache
