@@ -1,6 +1,7 @@
 import hashlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -134,8 +135,8 @@ def test_batches_are_the_same_for_the_same_seed_and_others_for_another_epoch(tin
     found = open_set(tiny_set)
     data = DataSettings()
 
-    def digest(epoch: int, seed: int, cache_gb: float = 1) -> str:
-        store = FrameStore(found, 32, DataSettings(cache_gb=cache_gb))
+    def digest(epoch: int, seed: int, cache_gb: float = 1, grey: bool = False) -> str:
+        store = FrameStore(found, 32, DataSettings(cache_gb=cache_gb, grey=grey))
         clips = Clips(store, list(found.sequences), 3, 32, face_labels(list(found.sequences), data))
         total = hashlib.sha256()
         for batch in clips.training(epoch, 5, seed):
@@ -144,6 +145,24 @@ def test_batches_are_the_same_for_the_same_seed_and_others_for_another_epoch(tin
 
     assert digest(1, 0) == digest(1, 0) == digest(1, 0, cache_gb=0)
     assert len({digest(1, 0), digest(2, 0), digest(1, 1)}) == 3
+    assert digest(1, 0, grey=True) == digest(1, 0)  # the set has no colour
+
+
+@pytest.mark.parametrize("cache_gb", [0, 1])
+def test_grey_frames_are_the_same_in_all_channels_kept_or_not(tiny_set: Path, cache_gb: float) -> None:
+    rng = np.random.default_rng(1)
+    for path in (tiny_set / "frames").rglob("*.png"):
+        cv2.imwrite(str(path), rng.integers(0, 256, (35, 35, 3), np.uint8))
+    found = open_set(tiny_set)
+    first, numbers = found.sequences[0], np.array([2, 0, 2])
+    store = FrameStore(found, 32, DataSettings(cache_gb=cache_gb, grey=True))
+    wanted = [cv2.imread(str(found.frame_files(first)[k]), cv2.IMREAD_GRAYSCALE) for k in numbers]
+    wanted = [cv2.resize(image, (store.size, store.size), interpolation=cv2.INTER_AREA) for image in wanted]
+    for _ in range(2):
+        frames = store.frames(first, numbers)
+        assert frames.shape == (3, store.size, store.size, 3)
+        for channel in range(3):
+            assert abs(frames[..., channel].astype(int) - np.stack(wanted)).max() <= 2
 
 
 def test_testing_goes_through_all_sequences_in_order(tiny_set: Path) -> None:

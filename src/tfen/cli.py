@@ -710,6 +710,31 @@ def average(
         print(line)
 
 
+@app.command(help_epilogue="Example: tfen join faces lips --out both && tfen train both weights --preset release")
+def join(
+    sets: Annotated[list[Path], Parameter(allow_leading_hyphen=False)],
+    /,
+    *,
+    out: Path,
+    names: tuple[str, ...] = (),
+) -> None:
+    """Make one prepared set of several, so that a network learns from all of them at once.
+
+    Sequences and subjects get their set's name before them: nobody of one set is taken for somebody of another. `tfen
+    train` holds back the same people of each set as it does of that set alone.
+
+    Args:
+        sets: Prepared sets.
+        out: Folder to write. Frames are links where the disk can do it, and take no room.
+        names: What to call the sets, in the same order; their folders' names if not given.
+    """
+    from tfen.data.joining import join as write
+    from tfen.data.prepared import open_set
+
+    made = write([open_set(folder) for folder in sets], out, names)
+    print(f"{out}: {len(made.sequences)} sequences of {len(made.subjects)} subjects of {len(sets)} sets")
+
+
 @app.command(help_epilogue="Example: tfen export packaged graphs --to onnx")
 def export(
     weights: str,

@@ -29,6 +29,7 @@ class FrameStore:
     def __init__(self, found: PreparedSet, image_size: int, settings: DataSettings) -> None:
         self.found, self.image_size, self.settings = found, image_size, settings
         self.size = stored_size(image_size)
+        self._channels = 1 if settings.grey else 3
         self._room = int(settings.cache_gb * 2**30)
         self._kept: dict[str, np.ndarray] = {}
         self._lock = threading.Lock()
@@ -37,21 +38,25 @@ class FrameStore:
         """Return some frames of a sequence, (len(numbers), size, size, 3) uint8."""
         kept = self._kept.get(sequence.name)
         if kept is not None:
-            return kept[numbers]
+            return self._coloured(kept[numbers])
         files = self.found.frame_files(sequence)
-        cost = len(files) * self.size**2 * 3
+        cost = len(files) * self.size**2 * self._channels
         with self._lock:
             fits = cost <= self._room
             self._room -= cost if fits else 0
         if fits:
             kept = np.stack([self._read(path) for path in files])
             self._kept[sequence.name] = kept
-            return kept[numbers]
+            return self._coloured(kept[numbers])
         read = {int(k): self._read(files[k]) for k in np.unique(numbers)}
-        return np.stack([read[int(k)] for k in numbers])
+        return self._coloured(np.stack([read[int(k)] for k in numbers]))
 
     def _read(self, path: Path) -> np.ndarray:
-        return fit_frame(read_image(path), self.size, self.settings.grey)
+        """Read a frame, of which one channel is enough where all three are alike."""
+        return fit_frame(read_image(path), self.size, self.settings.grey)[..., : self._channels]
+
+    def _coloured(self, frames: np.ndarray) -> np.ndarray:
+        return np.repeat(frames, 3 // self._channels, axis=-1)
 
 
 @dataclass(frozen=True)

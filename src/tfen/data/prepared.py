@@ -7,6 +7,7 @@ and `prepared.json` (settings, versions, counts, what was left out and why).
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ class PreparedSet:
     def subjects(self) -> tuple[str, ...]:
         """The subjects, ids ascending (numbers inside ids by value)."""
         return tuple(sorted({sequence.subject for sequence in self.sequences}, key=natural))
+
+    @property
+    def subjects_by_set(self) -> list[tuple[str, ...]]:
+        """The subjects of each of the sets that a joined set was made of; of any other set, all of them."""
+        if "joined" not in self.about:
+            return [self.subjects]
+        parts = groupby(self.subjects, key=lambda subject: subject.split("/")[0])
+        return [tuple(subjects) for _, subjects in parts]
 
     @property
     def name(self) -> str:

@@ -375,9 +375,16 @@ def _looked(engine: Engine, store: FrameStore, sequences: list[Sequence], among:
 
 
 def held_back(found: PreparedSet, settings: Settings) -> frozenset[str]:
-    """Return the subjects of a set that `train_on_all` leaves out of the training to choose the epoch by."""
-    rng = np.random.default_rng([settings.train.seed, 2])
-    return validation_split(found.subjects, settings.folds.validation_share, rng)
+    """Return the subjects of a set that `train_on_all` leaves out of the training to choose the epoch by.
+
+    Of a joined set these are the subjects that each of its sets would hold back alone.
+    """
+
+    def of(subjects: tuple[str, ...]) -> frozenset[str]:
+        rng = np.random.default_rng([settings.train.seed, 2])
+        return validation_split(subjects, settings.folds.validation_share, rng)
+
+    return frozenset().union(*(of(subjects) for subjects in found.subjects_by_set))
 
 
 def train_on_all(

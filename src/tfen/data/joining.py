@@ -1,0 +1,81 @@
+"""Several prepared sets as one, so that a network learns from all of them at once."""
+
+import os
+import shutil
+from collections.abc import Sequence as Many
+from pathlib import Path
+from typing import Any
+
+from tfen.data.prepare import safe_name
+from tfen.data.prepared import PreparedSet, Sequence, write_set
+from tfen.errors import InputError
+from tfen.files import must_be_new, read_csv, whole_folder, write_csv
+from tfen.progress import meter, say
+
+
+def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedSet:
+    """Write one set that holds the sequences of several; sequences and subjects get their set's name before them.
+
+    Frames are links to the same files where the disk can link them (they take no room), else copies. What is known of
+    subjects and frames (`subjects.csv`, `truth`) comes along; official folds do not.
+
+    Args:
+        sets: two at least, none of them joined itself.
+        out: folder to write.
+        names: of the sets; their folders' names if not given.
+
+    Raises:
+        InputError: names that are missing, unusable or alike; a set that cannot be joined or lacks frames.
+    """
+    must_be_new(out)
+    if len(sets) < 2:
+        raise InputError("there is nothing to join; give two prepared sets at least")
+    names = list(names) or [found.folder.resolve().name for found in sets]
+    _check_names(sets, names)
+    known = {str(units): units for found in sets if (units := found.about.get("action_units"))}
+    if len(known) > 1:
+        say("the sets name different action units: what is known of their frames is left out")
+    sequences: list[Sequence] = []
+    people: list[dict[str, str]] = []
+    with whole_folder(out) as part, meter("joining", sum(len(found.sequences) for found in sets), "sequences") as bar:
+        for found, name in zip(sets, names, strict=True):
+            for one in found.sequences:
+                own = Sequence(f"{name}/{one.name}", f"{name}/{one.subject}", one.expression, one.frames, one.source)
+                for path in found.frame_files(one):
+                    _link(path, part / "frames" / own.name / path.name)
+                truth = Path("truth", f"{one.name}.json")
+                if len(known) < 2 and (found.folder / truth).exists():
+                    _link(found.folder / truth, part / "truth" / f"{own.name}.json")
+                sequences.append(own)
+                bar.advance()
+            table = found.folder / "subjects.csv"
+            rows = read_csv(table, ("subject",), "a table of subjects") if table.exists() else []
+            people += [{**row, "subject": f"{name}/{row['subject']}"} for row in rows]
+        if people:
+            write_csv(part / "subjects.csv", tuple(dict.fromkeys(column for row in people for column in row)), people)
+        about: dict[str, Any] = {"set": "joined"}
+        if len(known) == 1:
+            about["action_units"] = next(iter(known.values()))
+        about["joined"] = {name: found.about for found, name in zip(sets, names, strict=True)}
+        write_set(part, sequences, about)
+    return PreparedSet(out, tuple(sequences), about)
+
+
+def _check_names(sets: Many[PreparedSet], names: list[str]) -> None:
+    if len(names) != len(sets):
+        raise InputError(f"there are {len(names)} names for {len(sets)} sets; give one for each, in the same order")
+    for found, name in zip(sets, names, strict=True):
+        if name != safe_name(name):
+            raise InputError(f"{name!r} cannot be a set's name: letters, digits, -, _ and dots inside are understood")
+        if names.count(name) > 1:
+            raise InputError(f"two sets are called {name}; tell them apart with --names, one name for each set")
+        if "joined" in found.about:
+            raise InputError(f"{found.folder} is a joined set; name the sets that it was made of instead")
+
+
+def _link(source: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), place)  # of a link, what it leads to
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, place)
