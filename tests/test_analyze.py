@@ -284,7 +284,11 @@ def test_a_broken_film_keeps_what_was_seen_and_others_go_on(
     assert 10 < int(told["broken.mkv"]["frames"]) < 40
     found = rows(tmp_path / "out" / "results.csv")
     assert {Path(row["file"]).name for row in found} == {"broken.mkv", "whole.mkv"}
-    assert "Traceback" not in capsys.readouterr().err
+    told_of = capsys.readouterr()
+    assert "Traceback" not in told_of.err
+    assert "2 analyzed, 3 could not be read (see files.csv)" in told_of.out
+    run(films, "--out", tmp_path / "out", "--weights", weights, code=2)  # they still cannot be read
+    assert "2 analyzed, 3 could not be read (see files.csv)" in capsys.readouterr().out
 
 
 def test_an_analysis_goes_on_where_it_was(
@@ -302,6 +306,9 @@ def test_an_analysis_goes_on_where_it_was(
     assert "1 of 2 files: done before" in capsys.readouterr().err
     for name in ("results.csv", "results.jsonl", "episodes.csv", "summary.csv", "files.csv", "boris/tfen.boris"):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "at-once" / name).read_bytes(), name
+    run(b, "--out", tmp_path / "stopped", "--weights", weights, "--boris")  # what is there of a stays
+    assert "2 analyzed" in capsys.readouterr().out
+    assert (tmp_path / "stopped/boris/tfen.boris").read_bytes() == (tmp_path / "at-once/boris/tfen.boris").read_bytes()
 
 
 def test_standard_input_and_a_stream_that_dies(actors: Path, weights: Path, tmp_path: Path) -> None:

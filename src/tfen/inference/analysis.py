@@ -197,7 +197,7 @@ def analyze(
         listen: is given every row of the results; then nothing is shown on the error stream.
 
     Returns:
-        counts: files done, files with errors, faces, episodes.
+        counts of the folder: files read, files that could not be read, faces, episodes.
 
     Raises:
         InputError: `out` holds something else; or the only source cannot be read.
@@ -205,7 +205,6 @@ def analyze(
     state, left = _begin(sources, out, analyzer.expressions, about)
     totals = [_frames(source) for source in left]
     total = None if None in totals else sum(count for count in totals if count)
-    bad = 0
     with told(out), ExitStack() as stack:
         tables = _Tables(out, analyzer.expressions, state["sizes"])
         stack.callback(tables.close)
@@ -216,11 +215,10 @@ def analyze(
             except InputError as error:
                 if len(sources) == 1:
                     raise
-                bad += 1
                 say(str(error))
                 tables.add("files.csv", _failed(source, str(error)))
             _note(out, state, source, tables)
-    return _counts(sources, out, analyzer.expressions, wanted, state, bad)
+    return _counts(out, analyzer.expressions, wanted)
 
 
 def analyze_spread(
@@ -248,7 +246,7 @@ def analyze_spread(
     places = {source.name: f"{k:06d}" for k, source in enumerate(sources)}
     parts = [out / ".parts" / places[source.name] for source in left]
     if not left:
-        return _counts(sources, out, expressions, wanted, state, 0)
+        return _counts(out, expressions, wanted)
     work = [partial(_part, source, part, make, wanted, about) for source, part in zip(left, parts)]
     failures = spread(work, cluster, "analyzing", "files")
     if len(sources) == 1 and failures[0] is not None:
@@ -270,7 +268,7 @@ def analyze_spread(
             _note(out, state, source, tables)
             shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(out / ".parts", ignore_errors=True)
-    return _counts(sources, out, expressions, wanted, state, sum(failure is not None for failure in failures))
+    return _counts(out, expressions, wanted)
 
 
 def _part(
@@ -307,25 +305,22 @@ def _failed(source: Source, why: str) -> dict[str, Any]:
     return {"file": source.name, "status": "failed", "frames": 0, "seconds": 0, "faces": 0, "note": why}
 
 
-def _counts(
-    sources: Sequence[Source],
-    out: Path,
-    expressions: Sequence[str],
-    wanted: Wanted,
-    state: dict[str, Any],
-    bad: int,
-) -> dict[str, int]:
-    """Write what needs all files, and count."""
+def _counts(out: Path, expressions: Sequence[str], wanted: Wanted) -> dict[str, int]:
+    """Write what needs all files of the folder, those of earlier calls too, and count."""
+    files = read_csv(out / "files.csv", FILES, "a table of files")
+    read = [one["file"] for one in files if one["status"] != "failed"]
     if wanted.boris:
-        films: dict[str, list[Episode]] = {source.name: [] for source in sources}
+        films: dict[str, list[Episode]] = {name: [] for name in read}
         for one in read_csv(out / "episodes.csv", EPISODES, "episodes"):
             onset, apex, offset, peak = (float(one[name]) for name in ("onset", "apex", "offset", "peak"))
-            films[one["file"]].append(Episode(int(one["face"]), one["expression"], onset, apex, offset, peak))
+            films.setdefault(one["file"], []).append(
+                Episode(int(one["face"]), one["expression"], onset, apex, offset, peak)
+            )
         write_boris(out / "boris" / "tfen.boris", expressions, films)
     with (out / "summary.csv").open(encoding="utf-8") as people, (out / "episodes.csv").open(encoding="utf-8") as found:
         return {
-            "files": len(state["files"]) - bad,
-            "failed": bad,
+            "files": len(read),
+            "failed": len(files) - len(read),
             "faces": sum(1 for _ in people) - 1,
             "episodes": sum(1 for _ in found) - 1,
         }
