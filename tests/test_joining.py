@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,19 @@ def test_truth_comes_along(synthetic_set: Path, tiny_set: Path, tmp_path: Path) 
     assert got is not None
     assert (wanted == got).all()
     assert found.truth(found.sequences[-1], "landmarks", (68, 2)) is None
+    assert not (tmp_path / "both/subjects").exists()  # not everybody is known
+
+
+def test_synthetic_people_stay_known(synthetic_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "both"
+    assert tfen("join", synthetic_set, synthetic_set, "--out", out, "--names", "a", "b").returncode == 0
+    for name in ("a", "b"):
+        for path in (synthetic_set / "subjects").iterdir():
+            assert (out / "subjects" / name / path.name).read_bytes() == path.read_bytes()
+    own = Path(shutil.copytree(synthetic_set, tmp_path / "own"))
+    (own / "subjects/s0001.json").unlink()
+    refuses("join", synthetic_set, own, "--out", tmp_path / "c", says="s0001.json is missing")
+    assert not (tmp_path / "c").exists()
 
 
 def test_each_set_holds_back_whom_it_holds_back_alone(sets: tuple[Path, Path], tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedS
     """Write one set that holds the sequences of several; sequences and subjects get their set's name before them.
 
     Frames are links to the same files where the disk can link them (they take no room), else copies. What is known of
-    subjects and frames (`subjects.csv`, `truth`) comes along; official folds do not.
+    subjects and frames (`subjects.csv`, `truth`, and `subjects` where all sets have it) comes along; official folds do
+    not.
 
     Args:
         sets: two at least, none of them joined itself.
@@ -32,9 +33,11 @@ def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedS
         raise InputError("there is nothing to join; give two prepared sets at least")
     names = list(names) or [found.folder.resolve().name for found in sets]
     _check_names(sets, names)
-    known = {str(units): units for found in sets if (units := found.about.get("action_units"))}
-    if len(known) > 1:
+    units = [found.about["action_units"] for found in sets if found.about.get("action_units")]
+    alike = all(one == units[0] for one in units)
+    if not alike:
         say("the sets name different action units: what is known of their frames is left out")
+    people_known = alike and len(units) == len(sets) and all((found.folder / "subjects").is_dir() for found in sets)
     sequences: list[Sequence] = []
     people: list[dict[str, str]] = []
     with whole_folder(out) as part, meter("joining", sum(len(found.sequences) for found in sets), "sequences") as bar:
@@ -44,18 +47,21 @@ def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedS
                 for path in found.frame_files(one):
                     _link(path, part / "frames" / own.name / path.name)
                 truth = Path("truth", f"{one.name}.json")
-                if len(known) < 2 and (found.folder / truth).exists():
+                if alike and (found.folder / truth).exists():
                     _link(found.folder / truth, part / "truth" / f"{own.name}.json")
                 sequences.append(own)
                 bar.advance()
+            for subject in found.subjects if people_known else ():
+                own_file = found.folder / "subjects" / f"{subject}.json"
+                _link(own_file, part / "subjects" / name / own_file.name)
             table = found.folder / "subjects.csv"
             rows = read_csv(table, ("subject",), "a table of subjects") if table.exists() else []
             people += [{**row, "subject": f"{name}/{row['subject']}"} for row in rows]
         if people:
             write_csv(part / "subjects.csv", tuple(dict.fromkeys(column for row in people for column in row)), people)
         about: dict[str, Any] = {"set": "joined"}
-        if len(known) == 1:
-            about["action_units"] = next(iter(known.values()))
+        if units and alike:
+            about["action_units"] = units[0]
         about["joined"] = {name: found.about for found, name in zip(sets, names, strict=True)}
         write_set(part, sequences, about)
     return PreparedSet(out, tuple(sequences), about)
@@ -75,7 +81,10 @@ def _check_names(sets: Many[PreparedSet], names: list[str]) -> None:
 
 def _link(source: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
+    source = source.resolve()  # of a link, what it leads to
+    if not source.is_file():
+        raise InputError(f"{source} is missing; make or prepare its set again")
     try:
-        os.link(source.resolve(), place)  # of a link, what it leads to
+        os.link(source, place)
     except OSError:  # another disk, or one without links
         shutil.copyfile(source, place)
