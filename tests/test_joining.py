@@ -91,6 +91,21 @@ def test_each_set_holds_back_whom_it_holds_back_alone(sets: tuple[Path, Path], t
     assert (about["subjects"], about["validation_subjects"]) == (16, 5)
 
 
+def test_each_set_is_left_out_once(sets: tuple[Path, Path], tmp_path: Path) -> None:
+    assert tfen("join", *sets, "--out", tmp_path / "both").returncode == 0
+    left_out = ("--folds.protocol", "leave-one-set-out")
+    done = tfen("crossval", tmp_path / "both", tmp_path / "run", *SMALL, *left_out)
+    assert done.returncode == 0, done.stderr
+    for number, name in enumerate("ab"):
+        fold = json.loads((tmp_path / f"run/fold-{number:02d}/fold.json").read_text())
+        assert {subject.split("/")[0] for subject in fold["test_subjects"]} == {name}
+        trained_on = {subject.split("/")[0] for part in ("train", "validation") for subject in fold[f"{part}_subjects"]}
+        assert trained_on == {"a", "b"} - {name}
+    said = rows(tmp_path / "run/predictions.csv")
+    assert len(said) == 63
+    refuses("crossval", sets[0], tmp_path / "other", *SMALL, *left_out, says="join them with `tfen join`")
+
+
 def test_what_cannot_be_joined_is_told(sets: tuple[Path, Path], tmp_path: Path) -> None:
     a, b = sets
     out = tmp_path / "both"

@@ -36,7 +36,7 @@ Shortcut = Literal["A", "B"]
 Norm = Literal["squared", "absolute", "cross-entropy"]
 Turns = Literal["iterations", "epochs", "three-of-adversary"]
 Select = Literal["last", "validation", "best-on-test"]
-Protocol = Literal["subjects", "leave-one-subject-out", "sequences", "dfew-12x10", "file"]
+Protocol = Literal["subjects", "leave-one-subject-out", "leave-one-set-out", "sequences", "dfew-12x10", "file"]
 Augment = Literal["paper", "mild", "strong"]
 Normalise = Literal["imagenet", "clip", "frame", "local"]
 Looks = Literal[1, 6]
@@ -212,9 +212,10 @@ class FoldSettings:
     """Who is tested when (Section 4.1)."""
 
     protocol: Protocol = "subjects"
-    """subjects: nobody in training and test at once, ids ascending. leave-one-subject-out. sequences: ids of sequences
-    ascending, not subject-independent (a reading of the paper's words for MMI). dfew-12x10: twelve stratified subsets
-    of `count` folds each. file: folds from a file, or the set's own official ones."""
+    """subjects: nobody in training and test at once, ids ascending. leave-one-subject-out. leave-one-set-out: of a
+    joined set, each of its sets is tested once. sequences: ids of sequences ascending, not subject-independent (a
+    reading of the paper's words for MMI). dfew-12x10: twelve stratified subsets of `count` folds each. file: folds from
+    a file, or the set's own official ones."""
     count: int = 10
     """Number of folds."""
     file: str | None = None

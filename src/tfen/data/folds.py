@@ -48,6 +48,7 @@ def make_folds(found: PreparedSet, settings: FoldSettings, seed: int) -> list[Fo
     splits = {
         "subjects": lambda: by_subject(found, settings.count),
         "leave-one-subject-out": lambda: by_subject(found, len(found.subjects)),
+        "leave-one-set-out": lambda: by_set(found),
         "sequences": lambda: by_sequence(found, settings.count),
         "dfew-12x10": lambda: stratified_subsets(found, DFEW_SUBSETS, settings.count, seed),
         "file": lambda: from_file(found, fold_file),
@@ -93,6 +94,18 @@ def by_subject(found: PreparedSet, count: int) -> list[Split]:
     """Test a tenth (or another share) of the subjects at a time, ids ascending (Section 4.1)."""
     groups = subject_folds(found.subjects, count)
     return [(found.of_subjects(set(found.subjects) - test), found.of_subjects(test)) for test in groups]
+
+
+def by_set(found: PreparedSet) -> list[Split]:
+    """Test all people of one of the sets that a joined set was made of, after training on those of the others.
+
+    Raises:
+        InputError: the set was not joined.
+    """
+    groups = found.subjects_by_set
+    if len(groups) < 2:
+        raise InputError(f"{found.folder} is one set: leave-one-set-out needs several; join them with `tfen join`")
+    return [(found.of_subjects(set(found.subjects) - set(test)), found.of_subjects(set(test))) for test in groups]
 
 
 def by_sequence(found: PreparedSet, count: int) -> list[Split]:
