@@ -16,9 +16,9 @@ def subject_bootstrap(said: list[Prediction], seed: int = 0) -> tuple[float, flo
 
     Sequences of one person are alike; drawing them one by one would make the interval too narrow.
     """
-    subjects = sorted({one.subject for one in said})
-    right = np.array([sum(one.true == one.predicted for one in said if one.subject == name) for name in subjects])
-    count = np.array([sum(one.subject == name for one in said) for name in subjects])
+    subjects, own = np.unique([one.subject for one in said], return_inverse=True)
+    right = np.bincount(own, [one.true == one.predicted for one in said])
+    count = np.bincount(own)
     drawn = np.random.default_rng(seed).integers(0, len(subjects), (RESAMPLES, len(subjects)))
     accuracies = right[drawn].sum(1) / count[drawn].sum(1)
     low, high = np.quantile(accuracies, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
