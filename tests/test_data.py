@@ -11,10 +11,11 @@ from tfen.config import DataSettings, FoldSettings
 from tfen.data import transforms
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.folds import make_folds, subject_folds, subjects_of
-from tfen.data.prepared import natural, open_set
+from tfen.data.prepared import natural, open_set, read_image
 from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import augmented, centre_crop, crop_and_flip, normalised, stored_size, strong, to_network
 from tfen.errors import InputError
+from tfen.faces.align import cut, place_from_landmarks
 
 
 def test_middle_frames_of_seven_segments() -> None:
@@ -163,6 +164,25 @@ def test_grey_frames_are_the_same_in_all_channels_kept_or_not(tiny_set: Path, ca
         assert frames.shape == (3, store.size, store.size, 3)
         for channel in range(3):
             assert abs(frames[..., channel].astype(int) - np.stack(wanted)).max() <= 2
+
+
+def test_faces_are_cut_out_around_known_landmarks_as_films_are(synthetic_set: Path, tiny_set: Path) -> None:
+    found = open_set(synthetic_set)
+    sequence = next(one for one in found.sequences if one.expression == "happiness")
+    truth = found.truth(sequence, "landmarks", (68, 2))
+    assert truth is not None
+    for cache_gb in (0, 1):
+        store = FrameStore(found, 32, DataSettings(cache_gb=cache_gb, align="eyes"))
+        frames = store.frames(sequence, np.arange(sequence.frames))
+        for path, points, frame in zip(found.frame_files(sequence), truth, frames, strict=True):
+            wanted = cut(read_image(path), place_from_landmarks(points, "eyes"), store.size)
+            assert (frame == wanted).all()
+    plain = FrameStore(found, 32, DataSettings()).frames(sequence, np.arange(sequence.frames))
+    assert (plain != frames).any()
+    unknown = open_set(tiny_set)  # where no landmarks are known, frames stay as they are
+    stores = [FrameStore(unknown, 32, DataSettings(align=align)) for align in ("none", "eyes")]
+    first, second = (store.frames(unknown.sequences[0], np.arange(4)) for store in stores)
+    assert (first == second).all()
 
 
 def test_testing_goes_through_all_sequences_in_order(tiny_set: Path) -> None:

@@ -36,6 +36,7 @@ Shortcut = Literal["A", "B"]
 Norm = Literal["squared", "absolute", "cross-entropy"]
 Turns = Literal["iterations", "epochs", "three-of-adversary"]
 Select = Literal["last", "validation", "best-on-test"]
+Align = Literal["none", "eyes"]
 Protocol = Literal["subjects", "leave-one-subject-out", "leave-one-set-out", "sequences", "dfew-12x10", "file"]
 Augment = Literal["paper", "mild", "strong"]
 Normalise = Literal["imagenet", "clip", "frame", "local"]
@@ -85,6 +86,9 @@ class DataSettings:
 
     grey: bool = False
     """Take all colour away (CK+ in the paper)."""
+    align: Align = "none"
+    """eyes: where a set knows its landmarks (synthetic sets do), each frame's face is cut out anew around them, as `tfen
+    analyze` and `tfen prepare` cut faces out. none: frames are taken as they are."""
     augment: Augment = "paper"
     """paper: random crop and flip. mild and strong: light, blur, geometry, noise and cut-outs, too."""
     augment_ramp: int = 0

@@ -18,6 +18,7 @@ from tfen.data.prepared import PreparedSet, Sequence, read_image
 from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import CPU, augmented, centre_crop, fit_frame, stored_size, to_network
 from tfen.errors import InputError
+from tfen.faces.align import Place, cut, place_from_landmarks
 
 CALM_STILLS = 1 / 6
 """Share of the stills that show the calm beginning; with more, faint expressions are told as neutral."""
@@ -40,20 +41,31 @@ class FrameStore:
         if kept is not None:
             return self._coloured(kept[numbers])
         files = self.found.frame_files(sequence)
+        places = self._places(sequence)
         cost = len(files) * self.size**2 * self._channels
         with self._lock:
             fits = cost <= self._room
             self._room -= cost if fits else 0
         if fits:
-            kept = np.stack([self._read(path) for path in files])
+            kept = np.stack([self._read(path, place) for path, place in zip(files, places)])
             self._kept[sequence.name] = kept
             return self._coloured(kept[numbers])
-        read = {int(k): self._read(files[k]) for k in np.unique(numbers)}
+        read = {int(k): self._read(files[k], places[k]) for k in np.unique(numbers)}
         return self._coloured(np.stack([read[int(k)] for k in numbers]))
 
-    def _read(self, path: Path) -> np.ndarray:
+    def _places(self, sequence: Sequence) -> list[Place | None]:
+        """Return where the face is to be cut out of each frame; None: the whole frame."""
+        known = self.found.truth(sequence, "landmarks", (68, 2)) if self.settings.align == "eyes" else None
+        if known is None:
+            return [None] * sequence.frames
+        return [place_from_landmarks(points, "eyes") for points in known]
+
+    def _read(self, path: Path, place: Place | None) -> np.ndarray:
         """Read a frame, of which one channel is enough where all three are alike."""
-        return fit_frame(read_image(path), self.size, self.settings.grey)[..., : self._channels]
+        image = read_image(path)
+        if place is not None:
+            image = cut(image, place, self.size)
+        return fit_frame(image, self.size, self.settings.grey)[..., : self._channels]
 
     def _coloured(self, frames: np.ndarray) -> np.ndarray:
         return np.repeat(frames, 3 // self._channels, axis=-1)

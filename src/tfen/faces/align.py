@@ -1,15 +1,14 @@
 """Cutting a face out: where its square lies, and the crop, levelled or not."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 
+from tfen.config import Align
 from tfen.faces.box import eyes_and_mouth, face_box
 
 Array = np.ndarray
-Align = Literal["none", "eyes"]
 
 
 @dataclass(frozen=True)
