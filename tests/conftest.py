@@ -75,6 +75,12 @@ def tfen(*arguments: object, cwd: Path | None = None) -> CompletedProcess[str]:
     return run([str(argument) for argument in arguments], cwd)
 
 
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """What lies in a folder and below it."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

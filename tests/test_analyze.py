@@ -1,6 +1,5 @@
 """Films, photographs and streams: from outside, by the files that come out."""
 
-import csv
 import http.server
 import io
 import json
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import refuses
+from conftest import refuses, rows
 from films import actor, paste, scene, shots, still, write_film
 
 import tfen
@@ -45,11 +44,6 @@ def run(*arguments: object, code: int = 0) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["analyze", *(str(argument) for argument in arguments)])
     assert ended.value.code == code
-
-
-def rows(path: Path) -> list[Row]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def by_face(found: list[Row]) -> dict[str, list[Row]]:

@@ -1,4 +1,3 @@
-import csv
 import json
 import subprocess
 import sys
@@ -7,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import SMALL, refuses, tfen, write_tiny_set
+from conftest import SMALL, refuses, rows, tfen, write_tiny_set
 
 from tfen.config import make_settings
 from tfen.data import clips as clips_module
@@ -17,28 +16,23 @@ from tfen.training.crossval import begin, finish
 RUN = [*SMALL, "--folds.count", "2"]
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_a_run_writes_predictions_summary_and_weights(tiny_set: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = tfen("crossval", tiny_set, run, *RUN)
     assert done.returncode == 0, done.stderr
-    rows = read(run / "predictions.csv")
-    assert list(rows[0]) == ["fold", "sequence", "subject", "true", "predicted", "anger", "happiness", "surprise"]
-    assert len(rows) == 12
-    assert {row["sequence"] for row in rows} == {sequence.name for sequence in open_set(tiny_set).sequences}
-    for row in rows:
+    said = rows(run / "predictions.csv")
+    assert list(said[0]) == ["fold", "sequence", "subject", "true", "predicted", "anger", "happiness", "surprise"]
+    assert len(said) == 12
+    assert {row["sequence"] for row in said} == {sequence.name for sequence in open_set(tiny_set).sequences}
+    for row in said:
         probabilities = [float(row[name]) for name in ("anger", "happiness", "surprise")]
         assert sum(probabilities) == pytest.approx(1, abs=1e-4)
         assert row["predicted"] == ("anger", "happiness", "surprise")[int(np.argmax(probabilities))]
     figures = json.loads((run / "summary.json").read_text())
-    right = np.mean([row["true"] == row["predicted"] for row in rows])
+    right = np.mean([row["true"] == row["predicted"] for row in said])
     assert figures["accuracy"] == figures["war"] == pytest.approx(right)
     recalls = [
-        np.mean([row["predicted"] == name for row in rows if row["true"] == name])
+        np.mean([row["predicted"] == name for row in said if row["true"] == name])
         for name in ("anger", "happiness", "surprise")
     ]
     assert figures["uar"] == pytest.approx(np.mean(recalls))
@@ -153,7 +147,7 @@ def test_the_report_is_one_page_with_its_pictures_and_tables(tiny_set: Path, tmp
     assert "adversary interval" in text
     for name in ("confusion.png", "confusion.csv", "confusion.tex", "curves.png", "folds.png", "examples.png"):
         assert (page.parent / name).stat().st_size > 50
-    counts = read(page.parent / "confusion.csv")
+    counts = rows(page.parent / "confusion.csv")
     assert sum(int(row[name]) for row in counts for name in ("anger", "happiness", "surprise")) == 12
 
 
@@ -213,7 +207,7 @@ def test_a_settings_file_and_flags_on_top_of_it(tiny_set: Path, tmp_path: Path) 
 def test_several_folds_are_chosen_at_once(tiny_set: Path, tmp_path: Path) -> None:
     done = tfen("crossval", tiny_set, tmp_path / "run", *SMALL, "--folds.count", 4, "--folds.only", 0, 2, "--seed", 1)
     assert done.returncode == 0, done.stderr
-    assert {row["fold"] for row in read(tmp_path / "run/predictions.csv")} == {"0", "2"}
+    assert {row["fold"] for row in rows(tmp_path / "run/predictions.csv")} == {"0", "2"}
 
 
 def test_tensorboard_logs_are_written(tiny_set: Path, tmp_path: Path) -> None:

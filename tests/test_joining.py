@@ -1,22 +1,16 @@
 """Several sets as one: whose sequences they are stays clear, and nobody who is held back of one is trained on in all."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, contents, refuses, tfen, write_tiny_set
+from conftest import SMALL, contents, refuses, rows, tfen, write_tiny_set
 
 from tfen import load
 from tfen.config import make_settings
 from tfen.data.prepared import open_set
 from tfen.training.crossval import held_back
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture

@@ -37,9 +37,14 @@ class FrameStore:
 
     def frames(self, sequence: Sequence, numbers: np.ndarray) -> np.ndarray:
         """Return some frames of a sequence, (len(numbers), size, size, 3) uint8."""
+        stored = self._stored(sequence, numbers)
+        return stored if self._channels == 3 else np.repeat(stored, 3, axis=-1)
+
+    def _stored(self, sequence: Sequence, numbers: np.ndarray) -> np.ndarray:
+        """Return some frames as they are kept: of grey ones a single channel, since all three are alike."""
         kept = self._kept.get(sequence.name)
         if kept is not None:
-            return self._coloured(kept[numbers])
+            return kept[numbers]
         files = self.found.frame_files(sequence)
         places = self._places(sequence)
         cost = len(files) * self.size**2 * self._channels
@@ -49,9 +54,9 @@ class FrameStore:
         if fits:
             kept = np.stack([self._read(path, place) for path, place in zip(files, places)])
             self._kept[sequence.name] = kept
-            return self._coloured(kept[numbers])
+            return kept[numbers]
         read = {int(k): self._read(files[k], places[k]) for k in np.unique(numbers)}
-        return self._coloured(np.stack([read[int(k)] for k in numbers]))
+        return np.stack([read[int(k)] for k in numbers])
 
     def _places(self, sequence: Sequence) -> list[Place | None]:
         """Return where the face is to be cut out of each frame; None: the whole frame."""
@@ -61,14 +66,10 @@ class FrameStore:
         return [place_from_landmarks(points, "eyes") for points in known]
 
     def _read(self, path: Path, place: Place | None) -> np.ndarray:
-        """Read a frame, of which one channel is enough where all three are alike."""
         image = read_image(path)
         if place is not None:
             image = cut(image, place, self.size)
         return fit_frame(image, self.size, self.settings.grey)[..., : self._channels]
-
-    def _coloured(self, frames: np.ndarray) -> np.ndarray:
-        return np.repeat(frames, 3 // self._channels, axis=-1)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 test at once. The other protocols are named in `tfen.config.Protocol`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,7 @@ def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]
 
 def by_subject(found: PreparedSet, count: int) -> list[Split]:
     """Test a tenth (or another share) of the subjects at a time, ids ascending (Section 4.1)."""
-    groups = subject_folds(found.subjects, count)
-    return [(found.of_subjects(set(found.subjects) - test), found.of_subjects(test)) for test in groups]
+    return _in_turn(found, subject_folds(found.subjects, count))
 
 
 def by_set(found: PreparedSet) -> list[Split]:
@@ -102,10 +101,10 @@ def by_set(found: PreparedSet) -> list[Split]:
     Raises:
         InputError: the set was not joined.
     """
-    groups = found.subjects_by_set
+    groups = [frozenset(subjects) for subjects in found.subjects_by_set]
     if len(groups) < 2:
         raise InputError(f"{found.folder} is one set: leave-one-set-out needs several; join them with `tfen join`")
-    return [(found.of_subjects(set(found.subjects) - set(test)), found.of_subjects(set(test))) for test in groups]
+    return _in_turn(found, groups)
 
 
 def by_sequence(found: PreparedSet, count: int) -> list[Split]:
@@ -148,11 +147,7 @@ def stratified_subsets(found: PreparedSet, subsets: int, count: int, seed: int) 
         raise InputError(
             f"the set has {len(found.subjects)} subjects: too few for {subsets} subsets of {count} folds each"
         )
-    out = []
-    for subset in cells:
-        everybody = set().union(*subset)
-        out += [(found.of_subjects(everybody - test), found.of_subjects(test)) for test in subset]
-    return out
+    return [split for subset in cells for split in _in_turn(found, subset)]
 
 
 def from_file(found: PreparedSet, path: Path) -> list[Split]:
@@ -188,6 +183,13 @@ def from_file(found: PreparedSet, path: Path) -> list[Split]:
             train = {one.name for one in found.sequences} - test
         out.append(_split(found, test, train))
     return out
+
+
+def _in_turn(found: PreparedSet, groups: Iterable[Set[str]]) -> list[Split]:
+    """Test each group of subjects once, after training on the other groups."""
+    groups = list(groups)
+    everybody = frozenset().union(*groups)
+    return [(found.of_subjects(everybody - test), found.of_subjects(test)) for test in groups]
 
 
 def _split(found: PreparedSet, test: set[str], train: set[str]) -> Split:

@@ -32,7 +32,7 @@ def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedS
     if len(sets) < 2:
         raise InputError("there is nothing to join; give two prepared sets at least")
     names = list(names) or [found.folder.resolve().name for found in sets]
-    _check_names(sets, names)
+    _check(sets, names)
     units = [found.about["action_units"] for found in sets if found.about.get("action_units")]
     alike = all(one == units[0] for one in units)
     if not alike:
@@ -67,7 +67,7 @@ def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedS
     return PreparedSet(out, tuple(sequences), about)
 
 
-def _check_names(sets: Many[PreparedSet], names: list[str]) -> None:
+def _check(sets: Many[PreparedSet], names: list[str]) -> None:
     if len(names) != len(sets):
         raise InputError(f"there are {len(names)} names for {len(sets)} sets; give one for each, in the same order")
     for found, name in zip(sets, names, strict=True):

@@ -5,6 +5,7 @@ and `prepared.json` (settings, versions, counts, what was left out and why).
 """
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -105,7 +106,7 @@ class PreparedSet:
         kept = tuple(sequence for sequence in self.sequences if sequence.expression not in expressions)
         return PreparedSet(self.folder, kept, self.about)
 
-    def of_subjects(self, subjects: set[str] | frozenset[str]) -> list[Sequence]:
+    def of_subjects(self, subjects: Set[str]) -> list[Sequence]:
         """Return the sequences of some subjects, in the set's order."""
         return [sequence for sequence in self.sequences if sequence.subject in subjects]
 
