@@ -36,19 +36,23 @@ Judged = dict[tuple[str, str], list[Prediction]]
 
 def judge(folder: Path, weights: list[str]) -> dict[str, Judged]:
     """Return what each of the weights says; all see the same frames, read once."""
-    engines = {name: Engine(load(name), looks=6) for name in weights}
-    settings = load(weights[0]).settings
-    found = open_set(folder)
+    networks = {name: load(name) for name in weights}
+    engines = {name: Engine(loaded, looks=6) for name, loaded in networks.items()}
+    if len({(engine.expressions, engine.frames, engine.size) for engine in engines.values()}) > 1:
+        sys.exit("the weights differ in expressions, frames or size; compare those that are alike in them")
+    settings, found = networks[weights[0]].settings, open_set(folder)
     store = FrameStore(found, settings.model.image_size, replace(settings.data, align="eyes", cache_gb=0.0))
     said: dict[str, Judged] = {name: defaultdict(list) for name in weights}
     chosen = found.of_subjects(held_back(found, settings))
     with meter("judged", len(chosen), "sequences") as progress:
         for sequence in chosen:
-            part = sequence.subject.split("/")[0] if "joined" in found.about else found.name
-            numbers = np.r_[middle_frames(sequence.frames, settings.model.frames), sequence.frames - 1, 0]
+            part = found.set_of(sequence.subject)
+            wanted = np.r_[middle_frames(sequence.frames, settings.model.frames), sequence.frames - 1, 0]
+            numbers, places = np.unique(wanted, return_inverse=True)
             frames = list(store.frames(sequence, numbers))
             for name, engine in engines.items():
-                *clip, last, first = engine.encode(frames)
+                codes = engine.encode(frames)
+                *clip, last, first = (codes[place] for place in places)
                 scores = engine.scores([clip, [last] * engine.frames, [first] * engine.frames])
                 shown = (sequence.expression, sequence.expression, "neutral")
                 for kind, true, likely in zip(KINDS, shown, scores, strict=True):
@@ -90,8 +94,8 @@ def main() -> None:
         print(f"{'':<12}" + "".join(f"{expression[:9]:>10}" for expression in expressions) + f"{'error':>8}")
         for kind in KINDS:
             own = [one for (_, what), ones in judged.items() if what == kind for one in ones]
-            shares = [f"{100 * share:.1f}" for share in recalls(confusions(own, expressions))]
-            row = "".join(f"{'' if share == 'nan' else share:>10}" for share in shares)
+            shares = recalls(confusions(own, expressions))
+            row = "".join(f"{'' if np.isnan(share) else f'{100 * share:.1f}':>10}" for share in shares)
             print(f"{kind:<12}{row}{reliability(own, expressions).ece:>8.3f}")
 
 

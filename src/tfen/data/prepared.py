@@ -55,10 +55,11 @@ class PreparedSet:
     @property
     def subjects_by_set(self) -> list[tuple[str, ...]]:
         """The subjects of each of the sets that a joined set was made of; of any other set, all of them."""
-        if "joined" not in self.about:
-            return [self.subjects]
-        parts = groupby(self.subjects, key=lambda subject: subject.split("/")[0])
-        return [tuple(subjects) for _, subjects in parts]
+        return [tuple(subjects) for _, subjects in groupby(self.subjects, key=self.set_of)]
+
+    def set_of(self, subject: str) -> str:
+        """Return the name of the set that a subject comes from: of those that were joined, or this one."""
+        return subject.split("/")[0] if "joined" in self.about else self.name
 
     @property
     def name(self) -> str:
