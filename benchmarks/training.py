@@ -16,7 +16,7 @@ import torch
 
 from tfen.config import make_settings
 from tfen.data.clips import Clips, FrameStore, face_labels
-from tfen.data.prepared import Sequence, open_set, write_set
+from tfen.data.prepared import SequenceRecord, open_set, write_set
 from tfen.models.weights import build
 from tfen.training.adversarial import Game, is_adversary_turn
 from tfen.training.losses import confusion_loss, expression_loss, identification_loss, network_loss
@@ -41,7 +41,7 @@ def make_frames(folder: Path, size: int) -> None:
         place.mkdir(parents=True)
         for frame in range(7):
             cv2.imwrite(str(place / f"{frame}.jpg"), rng.integers(0, 255, (size, size, 3), np.uint8))
-        sequences.append(Sequence(name, f"p{k % 12}", ("anger", "fear")[k % 2], 7))
+        sequences.append(SequenceRecord(name, f"p{k % 12}", ("anger", "fear")[k % 2], 7))
     write_set(folder, sequences, {"set": "noise"})
 
 

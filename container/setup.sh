@@ -6,7 +6,7 @@ set -eu
 source=$1 target=$2 index=${3:-}
 if [ "$(id -u)" = 0 ] && [ ! -x "$(command -v python3 || true)" ]; then
     apt-get update
-    apt-get install -y --no-install-recommends python3 python3-venv libgl1 libglib2.0-0
+    apt-get install -y --no-install-recommends python3 python3-venv
     rm -rf /var/lib/apt/lists/*
 fi
 if [ "$(id -u)" = 0 ] && ! id tfen >/dev/null 2>&1; then

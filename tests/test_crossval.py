@@ -10,7 +10,7 @@ from conftest import SMALL, refuses, rows, tfen, write_tiny_set
 
 from tfen.config import make_settings
 from tfen.data import clips as clips_module
-from tfen.data.prepared import Sequence, open_set
+from tfen.data.prepared import SequenceRecord, open_set
 from tfen.training.crossval import begin, finish
 
 RUN = [*SMALL, "--folds.count", "2"]
@@ -77,7 +77,7 @@ def test_no_test_frame_reaches_any_weight(tmp_path: Path, monkeypatch: pytest.Mo
     asked: list[str] = []
     original = clips_module.FrameStore.frames
 
-    def watched(self: clips_module.FrameStore, sequence: Sequence, numbers: np.ndarray) -> np.ndarray:
+    def watched(self: clips_module.FrameStore, sequence: SequenceRecord, numbers: np.ndarray) -> np.ndarray:
         asked.append(sequence.subject)
         return original(self, sequence, numbers)
 

@@ -11,13 +11,13 @@ from conftest import SMALL, refuses, tfen, write_tiny_set
 
 from tfen.config import FoldSettings, make_settings
 from tfen.data.folds import make_folds, subjects_of
-from tfen.data.prepared import PreparedSet, Sequence, open_set
+from tfen.data.prepared import PreparedSet, SequenceRecord, open_set
 from tfen.errors import InputError
 from tfen.evaluation.metrics import Prediction
 from tfen.training.crossval import over_subsets
 
 
-def bare_set(sequences: list[Sequence]) -> PreparedSet:
+def bare_set(sequences: list[SequenceRecord]) -> PreparedSet:
     return PreparedSet(Path("nowhere"), tuple(sequences))
 
 
@@ -30,7 +30,7 @@ def ckplus() -> PreparedSet:
         counts[counts.index(max(counts))] -= 1
     while sum(counts) < 327:
         counts[counts.index(min(counts))] += 1
-    return bare_set([Sequence(f"{s}-{n}", s, n, 10) for s, count in zip(subjects, counts) for n in names[:count]])
+    return bare_set([SequenceRecord(f"{s}-{n}", s, n, 10) for s, count in zip(subjects, counts) for n in names[:count]])
 
 
 def test_the_paper_protocol_on_ckplus_tests_ten_groups_of_subjects_in_ascending_order() -> None:
@@ -53,7 +53,7 @@ def test_one_subject_at_a_time() -> None:
 
 
 def test_mmi_by_sequence_takes_neighbouring_ids_of_sequences() -> None:
-    found = bare_set([Sequence(f"{k}", f"S{k // 3:03d}", ("anger", "fear")[k % 2], 9) for k in range(208)])
+    found = bare_set([SequenceRecord(f"{k}", f"S{k // 3:03d}", ("anger", "fear")[k % 2], 9) for k in range(208)])
     folds = make_folds(found, FoldSettings(protocol="sequences", select="last"), seed=0)
     assert [len(fold.test) for fold in folds] == [21] * 8 + [20] * 2
     assert [one.name for one in folds[0].test] == [str(k) for k in range(21)]
@@ -75,7 +75,7 @@ DFEW = {
 
 def test_dfew_has_twelve_stratified_subsets_of_ten_folds() -> None:
     names = [name for name, count in DFEW.items() for _ in range(count)]
-    found = bare_set([Sequence(f"{k:05d}", f"{k:05d}", name, 16) for k, name in enumerate(names, 1)])
+    found = bare_set([SequenceRecord(f"{k:05d}", f"{k:05d}", name, 16) for k, name in enumerate(names, 1)])
     folds = make_folds(found, make_settings("paper-dfew").folds, seed=0)
     assert len(folds) == 120
     tested = [one.name for fold in folds for one in fold.test]

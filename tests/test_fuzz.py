@@ -19,7 +19,7 @@ from test_damage import lay
 
 from tfen import cli
 from tfen.models.seresnet import LowerHalf
-from tfen.training.checkpoints import Keeper
+from tfen.training.checkpoints import Checkpointer
 
 SECONDS = 60
 MEMORY = 1500
@@ -228,14 +228,14 @@ def test_damaged_files_get_a_sentence(
 )
 def test_damaged_checkpoints_are_passed_over(seeds: range, tmp_path: Path) -> None:
     network = LowerHalf(8)
-    keeper = Keeper(tmp_path / "kept")
+    checkpointer = Checkpointer(tmp_path / "kept")
     for step in (1, 2):
-        keeper.save("game", {"network": network}, {"step": step})
+        checkpointer.save("game", {"network": network}, {"step": step})
     path = tmp_path / "kept/game.safetensors"
     good = path.read_bytes()
-    assert keeper.restore("game", {"network": LowerHalf(8)}) == {"step": 2}
+    assert checkpointer.restore("game", {"network": LowerHalf(8)}) == {"step": 2}
     for seed in seeds:
         bad = mutated(good, np.random.default_rng([seed, 78]))
         path.write_bytes(bad)
-        restored = keeper.restore("game", {"network": LowerHalf(8)})
+        restored = checkpointer.restore("game", {"network": LowerHalf(8)})
         assert restored == {"step": 2 if bad == good else 1}

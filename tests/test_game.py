@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tfen.config import TrainSettings
 from tfen.data.clips import Batch
-from tfen.data.prepared import Sequence
+from tfen.data.prepared import SequenceRecord
 from tfen.models.tfen import PARTS, TFEN
 from tfen.training.adversarial import Game, is_adversary_turn, running_average
 
@@ -20,7 +20,7 @@ def batch(frames: int = 3) -> Batch:
     torch.manual_seed(1)
     clips = torch.randn(6, frames, 3, 32, 32)
     labels, faces = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0, 0, 1, 1, 2, 2])
-    return Batch(clips, labels, faces, tuple(Sequence(str(k), "s", "anger", 3) for k in range(6)))
+    return Batch(clips, labels, faces, tuple(SequenceRecord(str(k), "s", "anger", 3) for k in range(6)))
 
 
 def changed(network: TFEN, before: dict[str, torch.Tensor]) -> set[str]:

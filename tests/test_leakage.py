@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import SMALL, refuses, tfen
 
-from tfen.data.prepared import Sequence
+from tfen.data.prepared import SequenceRecord
 from tfen.evaluation.figures import class_distances, tsne
 from tfen.evaluation.leakage import (
     cosine,
@@ -20,9 +20,9 @@ from tfen.evaluation.leakage import (
 RUN = [*SMALL, "--folds.count", "2", "--folds.select", "last"]
 
 
-def sequences(subjects: int = 8, expressions: int = 6) -> list[Sequence]:
+def sequences(subjects: int = 8, expressions: int = 6) -> list[SequenceRecord]:
     names = ("anger", "contempt", "disgust", "fear", "happiness", "sadness")[:expressions]
-    return [Sequence(f"{s}-{name}", f"s{s}", name, 4) for s in range(subjects) for name in names]
+    return [SequenceRecord(f"{s}-{name}", f"s{s}", name, 4) for s in range(subjects) for name in names]
 
 
 def test_the_halves_show_every_subject_with_other_expressions() -> None:
@@ -35,8 +35,8 @@ def test_the_halves_show_every_subject_with_other_expressions() -> None:
 
 
 def test_single_sequences_cannot_be_halved_and_repeats_of_one_expression_can() -> None:
-    assert gallery_halves([Sequence("a", "s1", "fear", 3), Sequence("b", "s2", "fear", 3)]) is None
-    twice = [Sequence(f"{s}{k}", s, "fear", 3) for s in ("s1", "s2") for k in range(2)]
+    assert gallery_halves([SequenceRecord("a", "s1", "fear", 3), SequenceRecord("b", "s2", "fear", 3)]) is None
+    twice = [SequenceRecord(f"{s}{k}", s, "fear", 3) for s in ("s1", "s2") for k in range(2)]
     halves = gallery_halves(twice)
     assert halves is not None
     assert [half.tolist() for half in halves] == [[0, 2], [1, 3]]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tfen.config import PRESETS, FoldSettings, Settings, make_settings, plain, settings_from
 from tfen.data.folds import make_folds, write_folds
-from tfen.data.prepared import PreparedSet, Sequence, natural, open_set, write_set
+from tfen.data.prepared import PreparedSet, SequenceRecord, natural, open_set, write_set
 from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import normalised
 from tfen.errors import InputError
@@ -28,7 +28,7 @@ from tfen.inference.analyzer import Result
 from tfen.inference.episodes import BEGINS, EpisodeFinder
 from tfen.labels import EXPRESSIONS
 from tfen.models.weights import load
-from tfen.training.checkpoints import Keeper
+from tfen.training.checkpoints import Checkpointer
 
 rules.register_profile("same", derandomize=True, deadline=None, max_examples=60, database=None)
 rules.load_profile("same")
@@ -65,7 +65,7 @@ def sets(draw: Draw) -> PreparedSet:
     for subject in subjects:
         for k in range(draw(st.integers(1, 4))):
             expression = draw(st.sampled_from(EXPRESSIONS))
-            sequences.append(Sequence(f"{subject}-{k}", subject, expression, draw(st.integers(1, 9))))
+            sequences.append(SequenceRecord(f"{subject}-{k}", subject, expression, draw(st.integers(1, 9))))
     assume(len({one.name for one in sequences}) == len(sequences))
     return PreparedSet(Path("nowhere"), tuple(sequences), {})
 
@@ -254,11 +254,11 @@ def test_checkpoints_give_back_every_bit(shapes: dict[str, tuple[torch.dtype, li
     kept = {name: (torch.randn(shape) * 5).to(kind) for name, (kind, shape) in shapes.items()}
     about = {"step": data.draw(st.integers(0, 10**12)), "best": data.draw(st.floats(allow_nan=False))}
     with folder() as place:
-        keeper = Keeper(Path(place) / "kept")
-        keeper.save("game", {"tensors": kept}, about)
+        checkpointer = Checkpointer(Path(place) / "kept")
+        checkpointer.save("game", {"tensors": kept}, about)
         there: dict[str, torch.Tensor] = {"stale": torch.zeros(1)}
-        assert keeper.restore("game", {"tensors": there}) == about
-        keeper.clear()
+        assert checkpointer.restore("game", {"tensors": there}) == about
+        checkpointer.clear()
         assert not (Path(place) / "kept").exists()
     assert there.keys() == kept.keys()
     for name, value in kept.items():

@@ -13,7 +13,7 @@ from torch import nn
 
 from tfen.config import EC_STFL, TrainSettings
 from tfen.data.clips import Batch
-from tfen.data.prepared import Sequence
+from tfen.data.prepared import SequenceRecord
 from tfen.models.tfen import TFEN
 from tfen.training import processes
 from tfen.training.adversarial import Game
@@ -49,7 +49,9 @@ def main() -> None:
             labels = torch.randint(0, 3, (8,), generator=rng)
             faces = torch.randint(0, 4, (8,), generator=rng)
             own = slice(part * 8 // parts, (part + 1) * 8 // parts)
-            batch = Batch(clips[own], labels[own], faces[own], tuple(Sequence("s", "s", "anger", 2) for _ in range(8)))
+            batch = Batch(
+                clips[own], labels[own], faces[own], tuple(SequenceRecord("s", "s", "anger", 2) for _ in range(8))
+            )
             if step % 3 == 2 and network.adversary is not None:
                 out.append(game.adversary_step(batch))
             else:

@@ -229,9 +229,9 @@ def _prepare(
         from tfen.data.prepared import open_set
         from tfen.evaluation.sheet import contact_sheet as draw
 
-        found = open_set(out)
-        stills = all(sequence.frames == 1 for sequence in found.sequences)
-        draw(found, cutting.contact_sheet, steps=1 if stills else 3)
+        dataset = open_set(out)
+        stills = all(sequence.frames == 1 for sequence in dataset.sequences)
+        draw(dataset, cutting.contact_sheet, steps=1 if stills else 3)
         print(f"{cutting.contact_sheet}: contact sheet")
 
 
@@ -253,10 +253,10 @@ def prepare_folder_command(
         box: The face's square, the same in every image: left,top,side in pixels; no face is looked for.
         grey: Take the colour away.
     """
-    from tfen.data.prepare import Box
+    from tfen.data.prepare import Square
     from tfen.data.sources.folder import find
 
-    square = None if box is None else Box.parse(box)
+    square = None if box is None else Square.parse(box)
     _prepare("folder", source, out, cutting, find(source), None, box=square, grey=grey)
 
 
@@ -357,8 +357,8 @@ def crossval(
     from tfen.training.crossval import begin
 
     out = out or Path("runs") / f"{set.name}-{settings.model.variant}"
-    found = open_set(set, settings.folds.exclude)
-    run = begin(found, out, settings, init, tensorboard, training.checkpoint_minutes)
+    dataset = open_set(set, settings.folds.exclude)
+    run = begin(dataset, out, settings, init, tensorboard, training.checkpoint_minutes)
     print(headline(_finished([run], cluster)[0]))
     print(f"{out}/summary.json; make the report with: tfen report {out}")
 
@@ -437,7 +437,7 @@ def compare(
     unknown = [name for name in chosen if name not in VARIANTS]
     if unknown:
         raise InputError(f"--variants names {unknown[0]!r}; choose from {', '.join(VARIANTS)}")
-    found = open_set(set, settings.folds.exclude)
+    dataset = open_set(set, settings.folds.exclude)
     first = settings.train.seed
     seeds = tuple(range(first, first + repeats))
     runs = []
@@ -449,7 +449,7 @@ def compare(
                 train=replace(settings.train, seed=seed),
             )
             folder = run_folder(out, variant, seed, first)
-            runs.append(begin(found, folder, own, init, minutes=training.checkpoint_minutes))
+            runs.append(begin(dataset, folder, own, init, minutes=training.checkpoint_minutes))
     for run, figures in zip(runs, _finished(runs, cluster)):
         print(f"{run.out.name}: {headline(figures)}")
     write_comparison(out, chosen, seeds)
@@ -496,9 +496,9 @@ def sweep(
     for value in values:
         base[part][name] = yaml.safe_load(value)
         plans.append((value, settings_from(base)))
-    found = open_set(set, settings.folds.exclude)
+    dataset = open_set(set, settings.folds.exclude)
     runs = [
-        begin(found, sweep_folder(out, over, value), own, init, minutes=training.checkpoint_minutes)
+        begin(dataset, sweep_folder(out, over, value), own, init, minutes=training.checkpoint_minutes)
         for value, own in plans
     ]
     for value, figures in zip(values, _finished(runs, cluster)):
@@ -528,9 +528,9 @@ def train_command(
     from tfen.data.prepared import open_set
     from tfen.training.crossval import train_on_all
 
-    found = open_set(set, settings.folds.exclude)
+    dataset = open_set(set, settings.folds.exclude)
     with stopping.listening():
-        print(train_on_all(found, out, settings, init, training.checkpoint_minutes))
+        print(train_on_all(dataset, out, settings, init, training.checkpoint_minutes))
 
 
 @dataclass
@@ -974,19 +974,19 @@ class _PresetSource:
         if not {"train.epochs", "model.width", "folds.count"} & set(given):
             return
 
-        def told(name: str) -> str | None:
+        def given_value(name: str) -> str | None:
             argument = given.get(name)
             return argument.tokens[0].value if argument is not None and argument.tokens else None
 
-        preset = told("preset")
+        preset = given_value("preset")
         if preset is not None and preset not in PRESETS:
             raise InputError(f"--preset {preset!r} is unknown; choose from {', '.join(PRESETS)}")
         changes: dict[str, dict[str, Any]] = {}
-        file = told("settings")
+        file = given_value("settings")
         if file is not None:
             changes = _read_settings(Path(file))
         for short, (part, name) in {"variant": ("model", "variant"), "seed": ("train", "seed")}.items():
-            value = told(short)
+            value = given_value(short)
             if value is not None:
                 changes.setdefault(part, {})[name] = int(value) if short == "seed" and value.isdigit() else value
         base = make_settings(preset, changes)
@@ -1005,13 +1005,13 @@ def _read_settings(path: Path) -> dict[str, dict[str, Any]]:
 
     if not path.exists():
         raise InputError(f"{path} does not exist; --settings wants a YAML file")
-    found = read_yaml(path, "a file with settings")
-    if "settings" in found:
-        found = found["settings"]
-    if not isinstance(found, dict) or not all(isinstance(part, dict) for part in found.values()):
+    dataset = read_yaml(path, "a file with settings")
+    if "settings" in dataset:
+        dataset = dataset["settings"]
+    if not isinstance(dataset, dict) or not all(isinstance(part, dict) for part in dataset.values()):
         raise InputError(f"{path} holds no settings: expected the parts model, data, face, train, folds")
-    settings_in(found, path)
-    return found
+    settings_in(dataset, path)
+    return dataset
 
 
 app.config = (_PresetSource(),)

@@ -15,22 +15,22 @@ import yaml
 from tfen.errors import InputError, TfenError
 
 
-def must_be_new(folder: Path, found: str = "is not empty", but: Path | None = None) -> None:
+def must_be_new(folder: Path, problem: str = "is not empty", but: Path | None = None) -> None:
     """Check that a folder to write is not there yet, or empty.
 
     Args:
-        found: what is wrong with the folder otherwise, for the message.
+        problem: what is wrong with the folder otherwise, for the message.
         but: what may lie in it.
 
     Raises:
         InputError: it is there and holds something, or is a file.
     """
     if folder.exists() and (not folder.is_dir() or any(path != but for path in folder.iterdir())):
-        raise InputError(f"{folder} exists and {found}; choose a new folder")
+        raise InputError(f"{folder} exists and {problem}; choose a new folder")
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def clear_errors(path: Path) -> Iterator[None]:
     """Turn what can go wrong while writing `path` into one clear sentence."""
     try:
         yield
@@ -47,7 +47,7 @@ def told(path: Path) -> Iterator[None]:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it replaces `path` when the block ends well and vanishes otherwise."""
-    with told(path):
+    with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".part-{path.name}")  # always the same: what a killed process left is written over
         try:
@@ -62,7 +62,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; it becomes `path` when the block ends well and vanishes otherwise."""
-    with told(path):
+    with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".part-{path.name}")
         try:

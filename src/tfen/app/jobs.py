@@ -15,7 +15,7 @@ from typing import Any
 from tfen.app.uploads import Limits, Refused, judge, receive, shown_name
 from tfen.errors import TfenError
 from tfen.files import read_csv
-from tfen.inference.analysis import SUMMARY_BEFORE, Source, Wanted, analyze
+from tfen.inference.analysis import SUMMARY_BEFORE, AnalysisInput, Wanted, analyze
 from tfen.inference.analyzer import Analyzer
 from tfen.inference.rows import EPISODES
 from tfen.progress import say
@@ -155,7 +155,7 @@ class Jobs:
                 raise TfenError(f"the analysis took longer than {self.limits.work_seconds:g} seconds")
 
         wanted = Wanted(annotate=annotate, pictures=False)
-        analyze([Source(job.name, "file", path)], job.out, self.analyzer, wanted, {}, listen)
+        analyze([AnalysisInput(job.name, "file", path)], job.out, self.analyzer, wanted, {}, listen)
         job.share = 1.0
 
     def _tidy(self) -> None:

@@ -38,15 +38,15 @@ def decode(data: bytes) -> np.ndarray | None:
 
 
 class Live:
-    """One camera's session: `show` takes pictures, `told` is called with the rows of the latest step, from a
+    """One camera's session: `show` takes pictures, `on_rows` is called with the rows of the latest step, from a
     thread, once for each face as it becomes known.
 
     Pictures that come faster than they can be looked at are dropped, so that what is shown is never old.
     """
 
-    def __init__(self, analyzer: Analyzer, told: Callable[[list[dict[str, Any]]], None]) -> None:
+    def __init__(self, analyzer: Analyzer, on_rows: Callable[[list[dict[str, Any]]], None]) -> None:
         self._waiting: Queue[Frame | None] = Queue(2)
-        self._analyzer, self._told = analyzer, told
+        self._analyzer, self._on_rows = analyzer, on_rows
         self._count, self._last = 0, -1.0
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -85,4 +85,4 @@ class Live:
             if rows and rows[-1]["frame"] != result.frame:
                 rows = []
             rows.append(row("camera", result, self._analyzer.expressions))
-            self._told([*rows])
+            self._on_rows([*rows])

@@ -224,10 +224,10 @@ async def _events(job: Job) -> AsyncIterator[str]:
 async def _watch_camera(socket: WebSocket, live: Analyzer) -> None:
     loop, latest = asyncio.get_running_loop(), asyncio.Queue[Any]()
 
-    def told(rows: list[dict[str, Any]]) -> None:
+    def on_rows(rows: list[dict[str, Any]]) -> None:
         loop.call_soon_threadsafe(latest.put_nowait, rows)
 
-    session = Live(live, told)
+    session = Live(live, on_rows)
 
     async def tell() -> None:
         while True:

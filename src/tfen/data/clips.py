@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tfen.config import DataSettings
-from tfen.data.prepared import PreparedSet, Sequence, read_image
+from tfen.data.prepared import PreparedSet, SequenceRecord, read_image
 from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import CPU, augmented, centre_crop, fit_frame, stored_size, to_network
 from tfen.errors import InputError
@@ -27,25 +27,25 @@ CALM_STILLS = 1 / 6
 class FrameStore:
     """Frames of a set at the size that crops are taken from; kept in memory while they fit into `cache_gb`."""
 
-    def __init__(self, found: PreparedSet, image_size: int, settings: DataSettings) -> None:
-        self.found, self.image_size, self.settings = found, image_size, settings
+    def __init__(self, dataset: PreparedSet, image_size: int, settings: DataSettings) -> None:
+        self.dataset, self.image_size, self.settings = dataset, image_size, settings
         self.size = stored_size(image_size)
         self._channels = 1 if settings.grey else 3
         self._room = int(settings.cache_gb * 2**30)
         self._kept: dict[str, np.ndarray] = {}
         self._lock = threading.Lock()
 
-    def frames(self, sequence: Sequence, numbers: np.ndarray) -> np.ndarray:
+    def frames(self, sequence: SequenceRecord, numbers: np.ndarray) -> np.ndarray:
         """Return some frames of a sequence, (len(numbers), size, size, 3) uint8."""
         stored = self._stored(sequence, numbers)
         return stored if self._channels == 3 else np.repeat(stored, 3, axis=-1)
 
-    def _stored(self, sequence: Sequence, numbers: np.ndarray) -> np.ndarray:
+    def _stored(self, sequence: SequenceRecord, numbers: np.ndarray) -> np.ndarray:
         """Return some frames as they are kept: of grey ones a single channel, since all three are alike."""
         kept = self._kept.get(sequence.name)
         if kept is not None:
             return kept[numbers]
-        files = self.found.frame_files(sequence)
+        files = self.dataset.frame_files(sequence)
         places = self._places(sequence)
         cost = len(files) * self.size**2 * self._channels
         with self._lock:
@@ -58,9 +58,9 @@ class FrameStore:
         read = {int(k): self._read(files[k], places[k]) for k in np.unique(numbers)}
         return np.stack([read[int(k)] for k in numbers])
 
-    def _places(self, sequence: Sequence) -> list[Place | None]:
+    def _places(self, sequence: SequenceRecord) -> list[Place | None]:
         """Return where the face is to be cut out of each frame; None: the whole frame."""
-        known = self.found.truth(sequence, "landmarks", (68, 2)) if self.settings.align == "eyes" else None
+        known = self.dataset.truth(sequence, "landmarks", (68, 2)) if self.settings.align == "eyes" else None
         if known is None:
             return [None] * sequence.frames
         return [place_from_landmarks(points, "eyes") for points in known]
@@ -79,7 +79,7 @@ class Batch:
     clips: Tensor
     expressions: Tensor
     faces: Tensor
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[SequenceRecord, ...]
 
 
 class Clips:
@@ -99,7 +99,7 @@ class Clips:
     def __init__(
         self,
         store: FrameStore,
-        sequences: list[Sequence],
+        sequences: list[SequenceRecord],
         frames: int,
         image_size: int,
         face_labels: dict[str, int] | None = None,
@@ -109,9 +109,11 @@ class Clips:
         self.store, self.sequences, self.frames, self.image_size = store, sequences, frames, image_size
         self.part, self.device = part, device
         self.face_labels = face_labels or {}
-        self.expressions = store.found.expressions
+        self.expressions = store.dataset.expressions
         if store.settings.stills and "neutral" not in self.expressions:
-            raise InputError(f"data.stills needs sequences of neutral, and {store.found.folder} has none; set it to 0")
+            raise InputError(
+                f"data.stills needs sequences of neutral, and {store.dataset.folder} has none; set it to 0"
+            )
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -213,12 +215,12 @@ def _ahead(load: Callable[[np.ndarray], Batch], groups: list[np.ndarray]) -> Ite
             yield ready
 
 
-def face_of(sequence: Sequence, data: DataSettings) -> str:
+def face_of(sequence: SequenceRecord, data: DataSettings) -> str:
     """Return what names the face of a sequence: its subject, or the sequence itself."""
     return sequence.subject if data.face_label == "subject" else sequence.name
 
 
-def face_labels(sequences: list[Sequence], data: DataSettings) -> dict[str, int]:
+def face_labels(sequences: list[SequenceRecord], data: DataSettings) -> dict[str, int]:
     """Number the faces of some sequences, in order of first appearance."""
     names = dict.fromkeys(face_of(sequence, data) for sequence in sequences)
     return {name: number for number, name in enumerate(names)}

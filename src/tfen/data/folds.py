@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfen.config import FoldSettings
-from tfen.data.prepared import PreparedSet, Sequence, natural, open_set
+from tfen.data.prepared import PreparedSet, SequenceRecord, natural, open_set
 from tfen.errors import InputError
 from tfen.files import read_csv, write_csv
 
@@ -26,17 +26,17 @@ class Fold:
     """One split: the sequences that train, those that choose the epoch (may be none), and those that are tested."""
 
     number: int
-    train: tuple[Sequence, ...]
-    validation: tuple[Sequence, ...]
-    test: tuple[Sequence, ...]
+    train: tuple[SequenceRecord, ...]
+    validation: tuple[SequenceRecord, ...]
+    test: tuple[SequenceRecord, ...]
 
 
-def subjects_of(sequences: Iterable[Sequence]) -> tuple[str, ...]:
+def subjects_of(sequences: Iterable[SequenceRecord]) -> tuple[str, ...]:
     """Return the subjects of some sequences, ids ascending."""
     return tuple(sorted({sequence.subject for sequence in sequences}, key=natural))
 
 
-def make_folds(found: PreparedSet, settings: FoldSettings, seed: int) -> list[Fold]:
+def make_folds(dataset: PreparedSet, settings: FoldSettings, seed: int) -> list[Fold]:
     """Return the folds of a set under the settings' protocol.
 
     If the settings choose the epoch on validation, `validation_share` of each fold's training subjects go there.
@@ -44,14 +44,14 @@ def make_folds(found: PreparedSet, settings: FoldSettings, seed: int) -> list[Fo
     Raises:
         InputError: the set does not allow the protocol, or too few subjects.
     """
-    fold_file = Path(settings.file) if settings.file else found.folder / OFFICIAL
+    fold_file = Path(settings.file) if settings.file else dataset.folder / OFFICIAL
     splits = {
-        "subjects": lambda: by_subject(found, settings.count),
-        "leave-one-subject-out": lambda: by_subject(found, len(found.subjects)),
-        "leave-one-set-out": lambda: by_set(found),
-        "sequences": lambda: by_sequence(found, settings.count),
-        "dfew-12x10": lambda: stratified_subsets(found, DFEW_SUBSETS, settings.count, seed),
-        "file": lambda: from_file(found, fold_file),
+        "subjects": lambda: by_subject(dataset, settings.count),
+        "leave-one-subject-out": lambda: by_subject(dataset, len(dataset.subjects)),
+        "leave-one-set-out": lambda: by_set(dataset),
+        "sequences": lambda: by_sequence(dataset, settings.count),
+        "dfew-12x10": lambda: stratified_subsets(dataset, DFEW_SUBSETS, settings.count, seed),
+        "file": lambda: from_file(dataset, fold_file),
     }[settings.protocol]()
     folds = []
     for number, (train, test) in enumerate(splits):
@@ -72,7 +72,7 @@ def make_folds(found: PreparedSet, settings: FoldSettings, seed: int) -> list[Fo
     return folds
 
 
-Split = tuple[list[Sequence], list[Sequence]]
+Split = tuple[list[SequenceRecord], list[SequenceRecord]]
 """Training and test sequences, in the set's order."""
 
 
@@ -90,39 +90,39 @@ def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]
     return [frozenset(group.tolist()) for group in np.array_split(np.array(subjects, dtype=object), count)]
 
 
-def by_subject(found: PreparedSet, count: int) -> list[Split]:
+def by_subject(dataset: PreparedSet, count: int) -> list[Split]:
     """Test a tenth (or another share) of the subjects at a time, ids ascending (Section 4.1)."""
-    return _in_turn(found, subject_folds(found.subjects, count))
+    return _in_turn(dataset, subject_folds(dataset.subjects, count))
 
 
-def by_set(found: PreparedSet) -> list[Split]:
+def by_set(dataset: PreparedSet) -> list[Split]:
     """Test all people of one of the sets that a joined set was made of, after training on those of the others.
 
     Raises:
         InputError: the set was not joined.
     """
-    groups = [frozenset(subjects) for subjects in found.subjects_by_set]
+    groups = [frozenset(subjects) for subjects in dataset.subjects_by_set]
     if len(groups) < 2:
-        raise InputError(f"{found.folder} is one set: leave-one-set-out needs several; join them with `tfen join`")
-    return _in_turn(found, groups)
+        raise InputError(f"{dataset.folder} is one set: leave-one-set-out needs several; join them with `tfen join`")
+    return _in_turn(dataset, groups)
 
 
-def by_sequence(found: PreparedSet, count: int) -> list[Split]:
+def by_sequence(dataset: PreparedSet, count: int) -> list[Split]:
     """Divide the sequences themselves in ascending order of their ids, as the paper's words for MMI can be read.
 
     Neighbouring folds may then share a subject: this protocol is not subject-independent.
     """
-    ordered = sorted(found.sequences, key=lambda one: natural(one.name))
+    ordered = sorted(dataset.sequences, key=lambda one: natural(one.name))
     if len(ordered) < count:
         raise InputError(f"the set has {len(ordered)} sequences, fewer than the {count} folds")
     out = []
     for group in np.array_split(np.arange(len(ordered)), count):
         test = {ordered[k].name for k in group}
-        out.append(_split(found, test, {one.name for one in found.sequences} - test))
+        out.append(_split(dataset, test, {one.name for one in dataset.sequences} - test))
     return out
 
 
-def stratified_subsets(found: PreparedSet, subsets: int, count: int, seed: int) -> list[Split]:
+def stratified_subsets(dataset: PreparedSet, subsets: int, count: int, seed: int) -> list[Split]:
     """Divide a set into subsets with the same share of every expression, and each of them into folds (Section 4.1.4).
 
     Folds of a subset train and test inside it; fold number k belongs to subset k // count. In a set that knows its
@@ -130,9 +130,9 @@ def stratified_subsets(found: PreparedSet, subsets: int, count: int, seed: int) 
     """
     by_expression: dict[str, list[str]] = {}
     expression_of: dict[str, list[str]] = {}
-    for one in found.sequences:
+    for one in dataset.sequences:
         expression_of.setdefault(one.subject, []).append(one.expression)
-    for subject in found.subjects:
+    for subject in dataset.subjects:
         own = expression_of[subject]
         by_expression.setdefault(max(sorted(set(own)), key=own.count), []).append(subject)
     rng = np.random.default_rng([seed, 12])
@@ -145,12 +145,12 @@ def stratified_subsets(found: PreparedSet, subsets: int, count: int, seed: int) 
         start += len(subjects)
     if not all(cell for subset in cells for cell in subset):
         raise InputError(
-            f"the set has {len(found.subjects)} subjects: too few for {subsets} subsets of {count} folds each"
+            f"the set has {len(dataset.subjects)} subjects: too few for {subsets} subsets of {count} folds each"
         )
-    return [split for subset in cells for split in _in_turn(found, subset)]
+    return [split for subset in cells for split in _in_turn(dataset, subset)]
 
 
-def from_file(found: PreparedSet, path: Path) -> list[Split]:
+def from_file(dataset: PreparedSet, path: Path) -> list[Split]:
     """Read folds from a CSV with the columns fold, sequence (or subject) and part (train or test).
 
     A sequence that a fold does not name takes no part in it; where no row says "train", all others train.
@@ -161,7 +161,7 @@ def from_file(found: PreparedSet, path: Path) -> list[Split]:
     rows = read_csv(path, ("fold", "part"), "a file of folds")
     key = "sequence" if rows and "sequence" in rows[0] else "subject"
     known: dict[str, set[str]] = {}
-    for one in open_set(found.folder).sequences:
+    for one in open_set(dataset.folder).sequences:
         known.setdefault(one.name if key == "sequence" else one.subject, set()).add(one.name)
     folds: dict[str, dict[str, set[str]]] = {}
     for number, row in enumerate(rows, 2):
@@ -180,22 +180,22 @@ def from_file(found: PreparedSet, path: Path) -> list[Split]:
         if twice:
             raise InputError(f"{path}: fold {label} has {sorted(twice)[0]} in training and in test")
         if not train:
-            train = {one.name for one in found.sequences} - test
-        out.append(_split(found, test, train))
+            train = {one.name for one in dataset.sequences} - test
+        out.append(_split(dataset, test, train))
     return out
 
 
-def _in_turn(found: PreparedSet, groups: Iterable[Set[str]]) -> list[Split]:
+def _in_turn(dataset: PreparedSet, groups: Iterable[Set[str]]) -> list[Split]:
     """Test each group of subjects once, after training on the other groups."""
     groups = list(groups)
     everybody = frozenset().union(*groups)
-    return [(found.of_subjects(everybody - test), found.of_subjects(test)) for test in groups]
+    return [(dataset.of_subjects(everybody - test), dataset.of_subjects(test)) for test in groups]
 
 
-def _split(found: PreparedSet, test: set[str], train: set[str]) -> Split:
+def _split(dataset: PreparedSet, test: set[str], train: set[str]) -> Split:
     return (
-        [one for one in found.sequences if one.name in train],
-        [one for one in found.sequences if one.name in test],
+        [one for one in dataset.sequences if one.name in train],
+        [one for one in dataset.sequences if one.name in test],
     )
 
 

@@ -2,18 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tfen.data.prepare import safe_name
-from tfen.data.prepared import PreparedSet, Sequence, write_set
+from tfen.data.prepared import PreparedSet, SequenceRecord, write_set
 from tfen.errors import InputError
 from tfen.files import must_be_new, read_csv, whole_folder, write_csv
 from tfen.progress import meter, say
 
 
-def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedSet:
+def join(sets: Sequence[PreparedSet], out: Path, names: Sequence[str] = ()) -> PreparedSet:
     """Write one set that holds the sequences of several; sequences and subjects get their set's name before them.
 
     Frames are links to the same files where the disk can link them (they take no room), else copies. What is known of
@@ -31,30 +31,35 @@ def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedS
     must_be_new(out)
     if len(sets) < 2:
         raise InputError("there is nothing to join; give two prepared sets at least")
-    names = list(names) or [found.folder.resolve().name for found in sets]
+    names = list(names) or [dataset.folder.resolve().name for dataset in sets]
     _check(sets, names)
-    units = [found.about["action_units"] for found in sets if found.about.get("action_units")]
+    units = [dataset.about["action_units"] for dataset in sets if dataset.about.get("action_units")]
     alike = all(one == units[0] for one in units)
     if not alike:
         say("the sets name different action units: what is known of their frames is left out")
-    people_known = alike and len(units) == len(sets) and all((found.folder / "subjects").is_dir() for found in sets)
-    sequences: list[Sequence] = []
+    people_known = alike and len(units) == len(sets) and all((dataset.folder / "subjects").is_dir() for dataset in sets)
+    sequences: list[SequenceRecord] = []
     people: list[dict[str, str]] = []
-    with whole_folder(out) as part, meter("joining", sum(len(found.sequences) for found in sets), "sequences") as bar:
-        for found, name in zip(sets, names, strict=True):
-            for one in found.sequences:
-                own = Sequence(f"{name}/{one.name}", f"{name}/{one.subject}", one.expression, one.frames, one.source)
-                for path in found.frame_files(one):
+    with (
+        whole_folder(out) as part,
+        meter("joining", sum(len(dataset.sequences) for dataset in sets), "sequences") as bar,
+    ):
+        for dataset, name in zip(sets, names, strict=True):
+            for one in dataset.sequences:
+                own = SequenceRecord(
+                    f"{name}/{one.name}", f"{name}/{one.subject}", one.expression, one.frames, one.source
+                )
+                for path in dataset.frame_files(one):
                     _link(path, part / "frames" / own.name / path.name)
                 truth = Path("truth", f"{one.name}.json")
-                if alike and (found.folder / truth).exists():
-                    _link(found.folder / truth, part / "truth" / f"{own.name}.json")
+                if alike and (dataset.folder / truth).exists():
+                    _link(dataset.folder / truth, part / "truth" / f"{own.name}.json")
                 sequences.append(own)
                 bar.advance()
-            for subject in found.subjects if people_known else ():
-                own_file = found.folder / "subjects" / f"{subject}.json"
+            for subject in dataset.subjects if people_known else ():
+                own_file = dataset.folder / "subjects" / f"{subject}.json"
                 _link(own_file, part / "subjects" / name / own_file.name)
-            table = found.folder / "subjects.csv"
+            table = dataset.folder / "subjects.csv"
             rows = read_csv(table, ("subject",), "a table of subjects") if table.exists() else []
             people += [{**row, "subject": f"{name}/{row['subject']}"} for row in rows]
         if people:
@@ -62,21 +67,21 @@ def join(sets: Many[PreparedSet], out: Path, names: Many[str] = ()) -> PreparedS
         about: dict[str, Any] = {"set": "joined"}
         if units and alike:
             about["action_units"] = units[0]
-        about["joined"] = {name: found.about for found, name in zip(sets, names, strict=True)}
+        about["joined"] = {name: dataset.about for dataset, name in zip(sets, names, strict=True)}
         write_set(part, sequences, about)
     return PreparedSet(out, tuple(sequences), about)
 
 
-def _check(sets: Many[PreparedSet], names: list[str]) -> None:
+def _check(sets: Sequence[PreparedSet], names: list[str]) -> None:
     if len(names) != len(sets):
         raise InputError(f"there are {len(names)} names for {len(sets)} sets; give one for each, in the same order")
-    for found, name in zip(sets, names, strict=True):
+    for dataset, name in zip(sets, names, strict=True):
         if name != safe_name(name):
             raise InputError(f"{name!r} cannot be a set's name: letters, digits, -, _ and dots inside are understood")
         if names.count(name) > 1:
             raise InputError(f"two sets are called {name}; tell them apart with --names, one name for each set")
-        if "joined" in found.about:
-            raise InputError(f"{found.folder} is a joined set; name the sets that it was made of instead")
+        if "joined" in dataset.about:
+            raise InputError(f"{dataset.folder} is a joined set; name the sets that it was made of instead")
 
 
 def _link(source: Path, place: Path) -> None:

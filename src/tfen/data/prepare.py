@@ -21,13 +21,13 @@ import numpy as np
 
 from tfen import __version__
 from tfen.data.folds import COLUMNS, OFFICIAL
-from tfen.data.prepared import Sequence, read_image, write_set
+from tfen.data.prepared import SequenceRecord, read_image, write_set
 from tfen.data.sources.recordings import Expected, Findings, Recording, inside
 from tfen.errors import InputError
 from tfen.faces.align import Align, Place, cut, place_from_landmarks
 from tfen.faces.detection import FaceDetector, make_detector
 from tfen.faces.landmarks import confirmed, packaged_landmarker
-from tfen.files import must_be_new, read_json, told, whole_folder, write_csv, write_json
+from tfen.files import clear_errors, must_be_new, read_json, whole_folder, write_csv, write_json
 from tfen.labels import in_order
 from tfen.progress import meter, say
 from tfen.spread import use_threads
@@ -42,7 +42,7 @@ LOOKED_AT = 5
 
 
 @dataclass(frozen=True)
-class Box:
+class Square:
     """The part of every image that is taken: left, top and side, in pixels of the source."""
 
     left: int
@@ -50,7 +50,7 @@ class Box:
     side: int
 
     @staticmethod
-    def parse(text: str) -> "Box":
+    def parse(text: str) -> "Square":
         """Read "left,top,side"."""
         try:
             left, top, side = (int(part) for part in text.split(","))
@@ -62,7 +62,7 @@ class Box:
             raise InputError(
                 f"the box {text!r} is out of range: expected left and top of at least 0 and a side of at least 8"
             )
-        return Box(left, top, side)
+        return Square(left, top, side)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class PrepareSettings:
     """eyes: crops are turned until the eyes are level (needs landmarks). none: as they are, as in the paper."""
     grey: bool = False
     """Take the colour away."""
-    box: Box | None = None
+    box: Square | None = None
     """The face's square in every image; no face is looked for then."""
 
     def __post_init__(self) -> None:
@@ -144,7 +144,8 @@ def prepare(
         say(f"{set_name}: {note}")
     marked = {one.name: records[one.name].marked for one in kept if records[one.name].marked}
     sequences = [
-        Sequence(one.name, one.subject, one.expression, records[one.name].frames, _source(one, source)) for one in kept
+        SequenceRecord(one.name, one.subject, one.expression, records[one.name].frames, _source(one, source))
+        for one in kept
     ]
     if findings.folds:
         names = {one.name for one in kept}
@@ -251,7 +252,7 @@ def _prepare_one(one: Recording, out: Path, settings: PrepareSettings) -> tuple[
             for crop in _crops(one, settings, record):
                 coded = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
                 record.frames += 1
-                with told(out):
+                with clear_errors(out):
                     (folder / f"{record.frames:05d}.jpg").write_bytes(coded.tobytes())
             if record.frames == 0:
                 raise InputError(f"{one.video or one.files[0].parent}: no face was found in any frame")
@@ -366,8 +367,8 @@ def _place(one: Recording, number: int, image: Array, settings: PrepareSettings)
     if one.landmarks:
         return place_from_landmarks(read_landmarks(one.landmarks[number]), settings.align)
     faces = _detector(settings.detector, settings.detector_model).detect(image)
-    found = next(confirmed(image, faces, packaged_landmarker()), None)
-    return None if found is None else place_from_landmarks(found[1], settings.align)
+    face = next(confirmed(image, faces, packaged_landmarker()), None)
+    return None if face is None else place_from_landmarks(face[1], settings.align)
 
 
 def read_landmarks(path: Path) -> Array:

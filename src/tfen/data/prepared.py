@@ -24,7 +24,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class Sequence:
+class SequenceRecord:
     """One recording of one expression of one subject; `frames` is the number of frames."""
 
     name: str
@@ -39,7 +39,7 @@ class PreparedSet:
     """A prepared set in `folder`; `open_set` reads one."""
 
     folder: Path
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[SequenceRecord, ...]
     about: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -66,7 +66,7 @@ class PreparedSet:
         """What the set calls itself: `synthetic`, `ckplus`, `folder` ..."""
         return str(self.about.get("set", "folder"))
 
-    def frame_files(self, sequence: Sequence) -> list[Path]:
+    def frame_files(self, sequence: SequenceRecord) -> list[Path]:
         """Return a sequence's frames in order."""
         folder = self.folder / "frames" / sequence.name
         try:
@@ -81,7 +81,7 @@ class PreparedSet:
             )
         return sorted(files, key=lambda path: natural(path.stem))
 
-    def truth(self, sequence: Sequence, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    def truth(self, sequence: SequenceRecord, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
         """Return what is known of each frame of a synthetic sequence, (frames, *shape); None where nothing is known.
 
         Args:
@@ -107,7 +107,7 @@ class PreparedSet:
         kept = tuple(sequence for sequence in self.sequences if sequence.expression not in expressions)
         return PreparedSet(self.folder, kept, self.about)
 
-    def of_subjects(self, subjects: Set[str]) -> list[Sequence]:
+    def of_subjects(self, subjects: Set[str]) -> list[SequenceRecord]:
         """Return the sequences of some subjects, in the set's order."""
         return [sequence for sequence in self.sequences if sequence.subject in subjects]
 
@@ -173,7 +173,7 @@ def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
         name = row["sequence"]
         if not name or name.startswith("/") or ".." in Path(name).parts:
             raise InputError(f"{table} row {number}: the sequence name {name!r} is not a place inside frames/")
-        sequences.append(Sequence(name, row["subject"], row["expression"], frames, row.get("source", "")))
+        sequences.append(SequenceRecord(name, row["subject"], row["expression"], frames, row.get("source", "")))
     if not sequences:
         raise InputError(f"{table} names no sequence")
     twice = [name for name, count in Counter(sequence.name for sequence in sequences).items() if count > 1]
@@ -181,14 +181,14 @@ def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
         raise InputError(f"{table} names the sequence {twice[0]} twice")
     about_file = folder / "prepared.json"
     about = read_json(about_file, "a prepared set's description") if about_file.exists() else {}
-    found = PreparedSet(folder, tuple(sequences), about)
+    dataset = PreparedSet(folder, tuple(sequences), about)
     unknown = sorted(set(exclude) - {sequence.expression for sequence in sequences} - set(EXPRESSIONS))
     if unknown:
-        raise InputError(f"{folder} has no expression {unknown[0]} to exclude; it has {', '.join(found.expressions)}")
-    return found.without(exclude) if exclude else found
+        raise InputError(f"{folder} has no expression {unknown[0]} to exclude; it has {', '.join(dataset.expressions)}")
+    return dataset.without(exclude) if exclude else dataset
 
 
-def write_set(folder: Path, sequences: list[Sequence], about: dict[str, Any]) -> None:
+def write_set(folder: Path, sequences: list[SequenceRecord], about: dict[str, Any]) -> None:
     """Write `sequences.csv` and `prepared.json` of a set whose frames are in place."""
     write_csv(
         folder / "sequences.csv",

@@ -11,10 +11,10 @@ BINS = 15
 Array = np.ndarray
 
 
-def _arrays(said: list[Prediction], expressions: tuple[str, ...]) -> tuple[Array, Array]:
+def _arrays(predictions: list[Prediction], expressions: tuple[str, ...]) -> tuple[Array, Array]:
     """Return probabilities (n, K) and the true expressions' numbers (n,)."""
-    probabilities = np.array([one.probabilities for one in said])
-    return probabilities, np.array([expressions.index(one.true) for one in said])
+    probabilities = np.array([one.probabilities for one in predictions])
+    return probabilities, np.array([expressions.index(one.true) for one in predictions])
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Reliability:
     ece: float
 
 
-def reliability(said: list[Prediction], expressions: tuple[str, ...], temperature: float = 1.0) -> Reliability:
+def reliability(predictions: list[Prediction], expressions: tuple[str, ...], temperature: float = 1.0) -> Reliability:
     """Return how confidence and accuracy agree (expected calibration error: Guo et al. 2017, Eq. 3)."""
-    probabilities, labels = _arrays(said, expressions)
+    probabilities, labels = _arrays(predictions, expressions)
     probabilities = tempered(probabilities, temperature)
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == labels
@@ -38,7 +38,7 @@ def reliability(said: list[Prediction], expressions: tuple[str, ...], temperatur
     filled = np.maximum(counts, 1)
     mean_confidence = np.bincount(bins, confidence, BINS) / filled
     accuracy = np.bincount(bins, right, BINS) / filled
-    ece = float((counts / len(said) * np.abs(accuracy - mean_confidence)).sum())
+    ece = float((counts / len(predictions) * np.abs(accuracy - mean_confidence)).sum())
     return Reliability(counts, mean_confidence, accuracy, ece)
 
 
@@ -50,9 +50,9 @@ def tempered(probabilities: Array, temperature: float) -> Array:
     return odds / odds.sum(1, keepdims=True)
 
 
-def fit_temperature(said: list[Prediction], expressions: tuple[str, ...]) -> float:
-    """Return the temperature in [0.1, 10] under which the true expressions of `said` are likeliest (Guo et al. 2017)."""
-    probabilities, labels = _arrays(said, expressions)
+def fit_temperature(predictions: list[Prediction], expressions: tuple[str, ...]) -> float:
+    """Return the temperature in [0.1, 10] under which the true expressions of `predictions` are likeliest (Guo et al. 2017)."""
+    probabilities, labels = _arrays(predictions, expressions)
 
     def surprise(log_temperature: float) -> float:
         true = tempered(probabilities, float(np.exp(log_temperature)))[np.arange(len(labels)), labels]

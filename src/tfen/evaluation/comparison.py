@@ -13,7 +13,7 @@ from tfen.evaluation.metrics import Prediction, summary
 from tfen.evaluation.published import PUBLISHED, PublishedSet
 from tfen.evaluation.runs import FinishedRun, read_run
 from tfen.evaluation.statistics import corrected_t_test, mcnemar, subject_bootstrap
-from tfen.files import told, write_csv, write_json, write_text
+from tfen.files import clear_errors, write_csv, write_json, write_text
 from tfen.models.describe import describe
 
 
@@ -36,7 +36,7 @@ def write_comparison(out: Path, variants: tuple[str, ...], seeds: tuple[int, ...
     published = PUBLISHED.get(reference[0].figures["set"])
     rows = [_row(variant, runs[variant], reference, published) for variant in variants]
     folder = out / "comparison"
-    with told(folder):
+    with clear_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "comparison.csv", tuple(rows[0]), rows)
     write_json(folder / "comparison.json", {"set": reference[0].figures["set"], "seeds": list(seeds), "rows": rows})
@@ -66,8 +66,8 @@ def write_sweep(out: Path, setting: str, values: tuple[str, ...]) -> list[dict[s
     rows = []
     for value in values:
         run = read_run(sweep_folder(out, setting, value))
-        low, high = subject_bootstrap(run.said)
-        figures = summary(run.said, run.expressions)
+        low, high = subject_bootstrap(run.predictions)
+        figures = summary(run.predictions, run.expressions)
         percent = {
             "accuracy": figures["accuracy"],
             "accuracy_low": low,
@@ -78,7 +78,7 @@ def write_sweep(out: Path, setting: str, values: tuple[str, ...]) -> list[dict[s
         rounded = {name: round(100 * number, 2) for name, number in percent.items()}
         rows.append({setting: value, **rounded, "epoch_chosen_by": run.figures["epoch_chosen_by"]})
     folder = out / "sweep"
-    with told(folder):
+    with clear_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "sweep.csv", tuple(rows[0]), rows)
     write_text(folder / "sweep.tex", latex_table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
@@ -101,7 +101,7 @@ def _row(
     variant: str, runs: list[FinishedRun], reference: list[FinishedRun], published: PublishedSet | None
 ) -> dict[str, Any]:
     expressions = runs[0].expressions
-    figures = [summary(run.said, expressions) for run in runs]
+    figures = [summary(run.predictions, expressions) for run in runs]
     per_fold = np.concatenate([one["per_fold"] for one in figures])
     low, high = subject_bootstrap(_all(runs))
     network = describe(runs[0].settings, len(expressions), 100)
@@ -127,16 +127,16 @@ def _row(
     }
     if runs is reference:
         return row
-    if {one.sequence for one in runs[0].said} != {one.sequence for one in reference[0].said}:
+    if {one.sequence for one in runs[0].predictions} != {one.sequence for one in reference[0].predictions}:
         raise InputError(
             f"{runs[0].folder} and {reference[0].folder} were not tested on the same sequences; finish both with the "
             "same folds"
         )
-    theirs = np.concatenate([summary(run.said, expressions)["per_fold"] for run in reference])
-    tested = [sum(one.fold == fold["fold"] for one in runs[0].said) for fold in runs[0].folds]
+    theirs = np.concatenate([summary(run.predictions, expressions)["per_fold"] for run in reference])
+    tested = [sum(one.fold == fold["fold"] for one in runs[0].predictions) for fold in runs[0].folds]
     sizes = [(count, len(fold["train_sequences"])) for count, fold in zip(tested, runs[0].folds)]
     share = float(np.mean([test / train for test, train in sizes]))
-    folds, sequences = corrected_t_test(per_fold, theirs, share), mcnemar(reference[0].said, runs[0].said)
+    folds, sequences = corrected_t_test(per_fold, theirs, share), mcnemar(reference[0].predictions, runs[0].predictions)
     row.update(
         difference=round(100 * folds.difference, 2),
         difference_low=round(100 * folds.low, 2),
@@ -150,7 +150,7 @@ def _row(
 
 
 def _all(runs: list[FinishedRun]) -> list[Prediction]:
-    return [one for run in runs for one in run.said]
+    return [one for run in runs for one in run.predictions]
 
 
 def _published(variant: str, published: PublishedSet | None) -> float | str:

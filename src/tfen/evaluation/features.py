@@ -9,7 +9,7 @@ import torch.nn.functional as functional
 
 from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore
-from tfen.data.prepared import PreparedSet, Sequence, open_set
+from tfen.data.prepared import PreparedSet, SequenceRecord, open_set
 from tfen.errors import InputError
 from tfen.evaluation.runs import fold_folder, read_predictions, read_run
 from tfen.models.tfen import TFEN
@@ -27,11 +27,11 @@ class RunFold:
     network: TFEN
     store: FrameStore
     settings: Settings
-    training: list[Sequence]
-    testing: list[Sequence]
+    training: list[SequenceRecord]
+    testing: list[SequenceRecord]
     accuracy: float
 
-    def clips(self, sequences: list[Sequence]) -> Clips:
+    def clips(self, sequences: list[SequenceRecord]) -> Clips:
         return Clips(self.store, sequences, self.settings.model.frames, self.settings.model.image_size)
 
 
@@ -43,20 +43,22 @@ def open_folds(run: Path) -> tuple[PreparedSet, list[RunFold]]:
     """
     read = read_run(run)
     settings = read.settings
-    found = open_set(Path(read.config["set_folder"]), settings.folds.exclude)
-    store = FrameStore(found, settings.model.image_size, settings.data)
-    by_name = {sequence.name: sequence for sequence in found.sequences}
+    dataset = open_set(Path(read.config["set_folder"]), settings.folds.exclude)
+    store = FrameStore(dataset, settings.model.image_size, settings.data)
+    by_name = {sequence.name: sequence for sequence in dataset.sequences}
 
-    def named(names: list[str], place: Path) -> list[Sequence]:
+    def named(names: list[str], place: Path) -> list[SequenceRecord]:
         unknown = [name for name in names if name not in by_name]
         if unknown:
-            raise InputError(f"{place} names the sequence {unknown[0]!r}, which {found.folder} does not have any more")
+            raise InputError(
+                f"{place} names the sequence {unknown[0]!r}, which {dataset.folder} does not have any more"
+            )
         return [by_name[name] for name in names]
 
     folds = []
     for about in read.folds:
         folder = fold_folder(run, about["fold"])
-        tested = [one.sequence for one in read_predictions(folder / "predictions.csv", found.expressions)]
+        tested = [one.sequence for one in read_predictions(folder / "predictions.csv", dataset.expressions)]
         folds.append(
             RunFold(
                 about["fold"],
@@ -68,7 +70,7 @@ def open_folds(run: Path) -> tuple[PreparedSet, list[RunFold]]:
                 about["accuracy"],
             )
         )
-    return found, folds
+    return dataset, folds
 
 
 def feature_maps(network: TFEN, frames_BCHW: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -84,13 +86,13 @@ def feature_maps(network: TFEN, frames_BCHW: torch.Tensor) -> dict[str, torch.Te
 class Features:
     """Features of n sequences: `clips` (n, dims) for F, E, TFE and T, `frames` (n, S, dims) for F, E and TFE."""
 
-    sequences: list[Sequence]
+    sequences: list[SequenceRecord]
     clips: dict[str, np.ndarray]
     frames: dict[str, np.ndarray]
 
 
 @torch.no_grad()
-def extract(fold: RunFold, sequences: list[Sequence]) -> Features:
+def extract(fold: RunFold, sequences: list[SequenceRecord]) -> Features:
     """Return pooled features of sequences (middle frames, centre crops)."""
     network = fold.network.eval()
     pooled: dict[str, list[np.ndarray]] = {}
@@ -98,8 +100,8 @@ def extract(fold: RunFold, sequences: list[Sequence]) -> Features:
     for batch in fold.clips(sequences).testing(fold.settings.train.batch_size):
         count, length = batch.clips.shape[:2]
         maps = feature_maps(network, batch.clips.flatten(0, 1))
-        for name, found in maps.items():
-            small = functional.adaptive_avg_pool2d(found.float(), POOLED).flatten(1)
+        for name, own in maps.items():
+            small = functional.adaptive_avg_pool2d(own.float(), POOLED).flatten(1)
             pooled.setdefault(name, []).append(small.unflatten(0, (count, length)).numpy())
         into_t = maps.get("TFE", maps.get("E"))
         into_t = batch.clips if into_t is None else into_t.unflatten(0, (count, length))

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
-from tfen.data.prepared import Sequence
+from tfen.data.prepared import SequenceRecord
 from tfen.data.sampling import middle_frames
 from tfen.data.transforms import centre_crop
 from tfen.errors import InputError
@@ -19,7 +19,7 @@ from tfen.evaluation.features import RunFold, extract, feature_maps, open_folds
 from tfen.evaluation.metrics import confusions
 from tfen.evaluation.runs import read_run, run_config
 from tfen.evaluation.tables import short, write_beside_published, write_confusion
-from tfen.files import told, write_csv, write_text
+from tfen.files import clear_errors, write_csv, write_text
 
 Array = np.ndarray
 ROWS = {"input": "input", "E": "expression features", "F": "facial features", "TFE": "typical expression"}
@@ -59,7 +59,7 @@ def write_figures(run: Path, out: Path, beside: Path | None = None, expression: 
         if other is None or [one.name for one in other.testing] != [one.name for one in best.testing]:
             raise InputError(f"{beside} has no fold {best.number} tested on the same subjects as that of {run}")
         panels.insert(0, _panel(beside, other))
-    with told(out):
+    with clear_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     written = [save_figure(_tsne_figure(panels), out / "figure-10-tsne.png")]
     maps = _maps_figure(best, expression)
@@ -67,7 +67,7 @@ def write_figures(run: Path, out: Path, beside: Path | None = None, expression: 
         written.append(save_figure(maps, out / "figure-9-maps.png"))
     read = read_run(run)
     figures, expressions = read.figures, read.expressions
-    counts = confusions(read.said, expressions)
+    counts = confusions(read.predictions, expressions)
     written.append(write_confusion(out, counts, expressions))
     if write_beside_published(out, figures):
         written += [out / "comparison.csv", out / "comparison.tex"]
@@ -110,7 +110,7 @@ def _panel(run: Path, fold: RunFold) -> Panel:
     features = extract(fold, fold.testing).clips["T"]
     labels = np.array([sequence.expression for sequence in fold.testing])
     variant = run_config(run)[1].model.variant
-    return Panel(variant, fold.number, fold.store.found.expressions, labels, tsne(features), features)
+    return Panel(variant, fold.number, fold.store.dataset.expressions, labels, tsne(features), features)
 
 
 def _tsne_figure(panels: list[Panel]) -> Figure:
@@ -132,12 +132,12 @@ def _maps_figure(fold: RunFold, expression: str | None) -> Figure | None:
     """Draw Fig. 9: three subjects showing one expression; input and mean maps of E, F and TFE of the apex frame."""
     if fold.network.face_extractor is None:
         return None
-    expressions = fold.store.found.expressions
+    expressions = fold.store.dataset.expressions
     if expression is not None and expression not in expressions:
         raise InputError(f"the set has no expression {expression!r}; it has {', '.join(expressions)}")
     by_expression = {name: [one for one in fold.testing if one.expression == name] for name in expressions}
     chosen = by_expression[expression] if expression else max(by_expression.values(), key=_subjects)
-    people: dict[str, Sequence] = {}
+    people: dict[str, SequenceRecord] = {}
     for sequence in chosen:
         people.setdefault(sequence.subject, sequence)
     three = list(people.values())[:3]
@@ -159,11 +159,11 @@ def _maps_figure(fold: RunFold, expression: str | None) -> Figure | None:
     return figure
 
 
-def _subjects(sequences: list[Sequence]) -> int:
+def _subjects(sequences: list[SequenceRecord]) -> int:
     return len({sequence.subject for sequence in sequences})
 
 
-def _apex_maps(fold: RunFold, sequence: Sequence) -> dict[str, Any]:
+def _apex_maps(fold: RunFold, sequence: SequenceRecord) -> dict[str, Any]:
     """Return the clip's last frame and the mean over the channels of each map of it."""
     settings = fold.settings
     batch = next(iter(fold.clips([sequence]).testing(1)))
@@ -171,9 +171,9 @@ def _apex_maps(fold: RunFold, sequence: Sequence) -> dict[str, Any]:
     stored = torch.from_numpy(fold.store.frames(sequence, numbers))[None]
     out: dict[str, Any] = {"input": centre_crop(stored, settings.model.image_size)[0, 0].numpy()}
     with torch.no_grad():
-        found = feature_maps(fold.network, batch.clips[0, -1:])
+        maps = feature_maps(fold.network, batch.clips[0, -1:])
     for name in ("E", "F", "TFE"):
-        out[name] = found[name][0].mean(0).numpy()
+        out[name] = maps[name][0].mean(0).numpy()
     return out
 
 

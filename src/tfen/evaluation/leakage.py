@@ -21,12 +21,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tfen.data.prepared import PreparedSet, Sequence
+from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
 from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, latex_table, render, save_figure
 from tfen.evaluation.features import Features, RunFold, extract, feature_maps, open_folds
-from tfen.files import read_json, told, write_csv, write_json, write_text
+from tfen.files import clear_errors, read_json, write_csv, write_json, write_text
 from tfen.models.seresnet import UpperHalf
 from tfen.progress import meter
 
@@ -72,11 +72,11 @@ def measure_leakage(run: Path, out: Path, adversary: bool = True) -> list[Measur
     Raises:
         InputError: the run, its set or its weights are not there.
     """
-    found, folds = open_folds(run)
+    dataset, folds = open_folds(run)
     per_fold: list[dict[tuple[str, str], _Scores]] = []
     with meter("leakage", len(folds), "folds") as progress:
         for fold in folds:
-            per_fold.append(_measure_fold(found, fold, adversary))
+            per_fold.append(_measure_fold(dataset, fold, adversary))
             progress.advance()
     rows = []
     for measure in MEASURES:
@@ -84,7 +84,7 @@ def measure_leakage(run: Path, out: Path, adversary: bool = True) -> list[Measur
             scores = [fold[place, measure] for fold in per_fold if (place, measure) in fold]
             if scores:
                 rows.append(_pool(place, measure, scores))
-    _write(out, run, found, rows, len(folds))
+    _write(out, run, dataset, rows, len(folds))
     return rows
 
 
@@ -107,7 +107,7 @@ def _pool(place: str, measure: str, scores: list[_Scores]) -> Measured:
     return Measured(place, measure, value, low, high, float(np.mean(chances)) if chances else None)
 
 
-def _measure_fold(found: PreparedSet, fold: RunFold, adversary: bool) -> dict[tuple[str, str], _Scores]:
+def _measure_fold(dataset: PreparedSet, fold: RunFold, adversary: bool) -> dict[tuple[str, str], _Scores]:
     unseen, seen = extract(fold, fold.testing), extract(fold, fold.training)
     subjects = np.array([sequence.subject for sequence in unseen.sequences])
     expressions = np.array([sequence.expression for sequence in unseen.sequences])
@@ -120,7 +120,7 @@ def _measure_fold(found: PreparedSet, fold: RunFold, adversary: bool) -> dict[tu
     for place in (name for name in PLACES if name in unseen.clips):
         x, x_seen = unseen.clips[place], seen.clips[place]
         hits: dict[str, Array] = {}
-        chance = {"identity": 1 / len(people), "expression": 1 / len(found.expressions)}
+        chance = {"identity": 1 / len(people), "expression": 1 / len(dataset.expressions)}
         if halves is not None:
             hits["identity_linear"] = identity_hits(linear_probe, x, subjects, halves)
             hits["identity_nearest"] = identity_hits(nearest_probe, x, subjects, halves)
@@ -146,7 +146,7 @@ def _measure_fold(found: PreparedSet, fold: RunFold, adversary: bool) -> dict[tu
             resampled = np.array([_weighted_auc(same[kept], pairs, weight[a] * weight[b]) for weight in draws[:100]])
             out[place, f"{name}_auc"] = _Scores(float(value), np.repeat(resampled, RESAMPLES // 100), 0.5)
             out[place, f"{name}_eer"] = _Scores(equal_error_rate(same[kept], pairs), np.zeros(0), 0.5)
-    for (place, measure), value in _known_factors(found, fold, unseen, seen).items():
+    for (place, measure), value in _known_factors(dataset, fold, unseen, seen).items():
         out[place, measure] = _Scores(value, np.zeros(0), 0.0)
     return out
 
@@ -163,7 +163,7 @@ def _weighted_auc(same: Array, likeness: Array, weight: Array) -> float:
     return float(roc_auc_score(same, likeness, sample_weight=weight))
 
 
-def gallery_halves(sequences: list[Sequence]) -> tuple[Array, Array] | None:
+def gallery_halves(sequences: list[SequenceRecord]) -> tuple[Array, Array] | None:
     """Divide sequences into two halves in which every subject has some; a subject's expressions take turns.
 
     So the other half shows a subject with other expressions, unless it has a single one: then its sequences take turns.
@@ -223,7 +223,7 @@ def equal_error_rate(same: Array, likeness: Array) -> float:
     return float((wrongly_accepted[k] + wrongly_rejected[k]) / 2)
 
 
-def _fresh_adversary(fold: RunFold, place: str, sequences: list[Sequence], halves: tuple[Array, Array]) -> Array:
+def _fresh_adversary(fold: RunFold, place: str, sequences: list[SequenceRecord], halves: tuple[Array, Array]) -> Array:
     """Train A anew, from random weights, on one place's maps of the gallery; say which other sequences it knows."""
     subjects = sorted({sequence.subject for sequence in sequences})
     right = np.zeros(len(sequences), bool)
@@ -254,24 +254,26 @@ def _fresh_adversary(fold: RunFold, place: str, sequences: list[Sequence], halve
 
 
 @torch.no_grad()
-def _all_maps(fold: RunFold, place: str, sequences: list[Sequence]) -> torch.Tensor:
+def _all_maps(fold: RunFold, place: str, sequences: list[SequenceRecord]) -> torch.Tensor:
     """Return one place's maps of all frames, standardised as a whole, (n, S, C, H, W)."""
     parts = []
     for batch in fold.clips(sequences).testing(fold.settings.train.batch_size):
-        found = feature_maps(fold.network, batch.clips.flatten(0, 1))[place]
-        parts.append(found.float().unflatten(0, batch.clips.shape[:2]))
+        maps = feature_maps(fold.network, batch.clips.flatten(0, 1))[place]
+        parts.append(maps.float().unflatten(0, batch.clips.shape[:2]))
     maps = torch.cat(parts)
     return (maps - maps.mean((0, 1, 3, 4), keepdim=True)) / (maps.std((0, 1, 3, 4), keepdim=True) + 1e-6)
 
 
-def _known_factors(found: PreparedSet, fold: RunFold, unseen: Features, seen: Features) -> dict[tuple[str, str], float]:
+def _known_factors(
+    dataset: PreparedSet, fold: RunFold, unseen: Features, seen: Features
+) -> dict[tuple[str, str], float]:
     """Regress the generator's own factors (synthetic sets only): ridge fitted on training subjects, R2 on unseen ones."""
-    if not (found.folder / "truth").is_dir() or not (found.folder / "subjects").is_dir():
+    if not (dataset.folder / "truth").is_dir() or not (dataset.folder / "subjects").is_dir():
         return {}
     out: dict[tuple[str, str], float] = {}
     people = {}
     for name in {sequence.subject for sequence in (*unseen.sequences, *seen.sequences)}:
-        people[name] = read_json(found.folder / "subjects" / f"{name}.json", "a synthetic subject")
+        people[name] = read_json(dataset.folder / "subjects" / f"{name}.json", "a synthetic subject")
     for place in (name for name in PLACES if name in unseen.clips):
         for measure, group in (("r2_phenotype", "phenotype"), ("r2_shape", "changes")):
             names = sorted(next(iter(people.values()))[group])
@@ -283,9 +285,9 @@ def _known_factors(found: PreparedSet, fold: RunFold, unseen: Features, seen: Fe
             length = fold.settings.model.frames
             out[place, "r2_action_units"] = _ridge_r2(
                 seen.frames[place].reshape(-1, seen.frames[place].shape[2]),
-                _action_units(found, seen.sequences, length),
+                _action_units(dataset, seen.sequences, length),
                 unseen.frames[place].reshape(-1, unseen.frames[place].shape[2]),
-                _action_units(found, unseen.sequences, length),
+                _action_units(dataset, unseen.sequences, length),
                 np.repeat([sequence.subject for sequence in seen.sequences], length),
             )
     return out
@@ -300,12 +302,12 @@ def _by_subject(
     return x, np.array([[people[name][group][factor] for factor in names] for name in order])
 
 
-def _action_units(found: PreparedSet, sequences: list[Sequence], length: int) -> Array:
-    rows, count = [], len(found.about.get("action_units", ()))
+def _action_units(dataset: PreparedSet, sequences: list[SequenceRecord], length: int) -> Array:
+    rows, count = [], len(dataset.about.get("action_units", ()))
     for sequence in sequences:
-        units = found.truth(sequence, "action_units", (count,))
+        units = dataset.truth(sequence, "action_units", (count,))
         if units is None:
-            raise InputError(f"{found.folder} does not know what {sequence.name} shows; make the set again")
+            raise InputError(f"{dataset.folder} does not know what {sequence.name} shows; make the set again")
         rows.append(units[middle_frames(sequence.frames, length)])
     return np.concatenate(rows)
 
@@ -327,11 +329,11 @@ def _ridge_r2(x_seen: Array, y_seen: Array, x: Array, y: Array, groups: Array) -
     return float(r2_score(y[:, varies], model.predict(scaler.transform(x)), multioutput="uniform_average"))
 
 
-def _write(out: Path, run: Path, found: PreparedSet, rows: list[Measured], folds: int) -> None:
-    with told(out):
+def _write(out: Path, run: Path, dataset: PreparedSet, rows: list[Measured], folds: int) -> None:
+    with clear_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     plain = [vars(row) for row in rows]
-    write_json(out / "leakage.json", {"run": str(run), "set": found.name, "folds": folds, "measures": plain})
+    write_json(out / "leakage.json", {"run": str(run), "set": dataset.name, "folds": folds, "measures": plain})
     write_csv(out / "leakage.csv", ("measure", "place", "value", "low", "high", "chance"), plain)
     table = []
     for measure, words in MEASURES.items():
@@ -349,7 +351,7 @@ def _write(out: Path, run: Path, found: PreparedSet, rows: list[Measured], folds
         measures=MEASURES,
         places=PLACES,
         run=run,
-        set=found.name,
+        set=dataset.name,
         folds=folds,
         picture=inline(picture),
     )

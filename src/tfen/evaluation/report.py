@@ -21,7 +21,7 @@ from tfen.evaluation.published import PUBLISHED
 from tfen.evaluation.runs import read_run
 from tfen.evaluation.subgroups import Subgroup, known_groups, subgroups, write_subgroups
 from tfen.evaluation.tables import in_percent, short, write_beside_published, write_confusion
-from tfen.files import told, write_text
+from tfen.files import clear_errors, write_text
 from tfen.models.describe import describe
 
 
@@ -32,19 +32,25 @@ def write_report(run: Path, out: Path) -> Path:
         InputError: `run` holds no finished run.
     """
     read = read_run(run)
-    config, figures, expressions, said, folds = read.config, read.figures, read.expressions, read.said, read.folds
-    counts = confusions(said, expressions)
+    config, figures, expressions, predictions, folds = (
+        read.config,
+        read.figures,
+        read.expressions,
+        read.predictions,
+        read.folds,
+    )
+    counts = confusions(predictions, expressions)
     published = PUBLISHED.get(figures["set"])
-    with told(out):
+    with clear_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     pictures = {"confusion": write_confusion(out, counts, expressions)}
     histories = [_history(path) for path in sorted(run.glob("fold-*/metrics.jsonl"))]
     pictures["folds"] = save_figure(_fold_bars(folds, figures), out / "folds.png")
     pictures["curves"] = save_figure(_curves(histories), out / "curves.png")
-    pictures["calibration"] = save_figure(_calibration(said, folds, expressions), out / "calibration.png")
-    groups = _subgroups(config, said)
+    pictures["calibration"] = save_figure(_calibration(predictions, folds, expressions), out / "calibration.png")
+    groups = _subgroups(config, predictions)
     write_subgroups(out / "subgroups.csv", groups)
-    examples = _examples(config, figures, said, out)
+    examples = _examples(config, figures, predictions, out)
     if examples is not None:
         pictures["examples"] = examples
     rows = write_beside_published(out, figures)
@@ -122,45 +128,45 @@ def _curves(histories: list[list[dict[str, Any]]]) -> Figure:
     return figure
 
 
-def _calibration(said: list[Prediction], folds: list[dict[str, Any]], expressions: tuple[str, ...]) -> Figure:
+def _calibration(predictions: list[Prediction], folds: list[dict[str, Any]], expressions: tuple[str, ...]) -> Figure:
     """Draw how confidence and accuracy agree; also after each fold's temperature, where folds have one."""
     temperatures = {fold["fold"]: fold["temperature"] for fold in folds if fold.get("temperature") is not None}
-    drawn = [("as it is", ORANGE, said)]
-    if all(one.fold in temperatures for one in said):
+    drawn = [("as it is", ORANGE, predictions)]
+    if all(one.fold in temperatures for one in predictions):
         mended = [
             replace(one, probabilities=tuple(tempered(np.array([one.probabilities]), temperatures[one.fold])[0]))
-            for one in said
+            for one in predictions
         ]
         drawn.append(("with the temperature fitted on validation", BLUE, mended))
     figure, axes = plt.subplots(figsize=(3.6, 3.2))
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
     for words, colour, own in drawn:
-        found = reliability(own, expressions)
-        filled = found.counts > 0
-        label = f"{words}: ECE {100 * found.ece:.1f} %"
-        axes.plot(found.confidence[filled], found.accuracy[filled], "o-", color=colour, ms=4, lw=1.2, label=label)
+        bins = reliability(own, expressions)
+        filled = bins.counts > 0
+        label = f"{words}: ECE {100 * bins.ece:.1f} %"
+        axes.plot(bins.confidence[filled], bins.accuracy[filled], "o-", color=colour, ms=4, lw=1.2, label=label)
     axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
 
 
-def _subgroups(config: dict[str, Any], said: list[Prediction]) -> list[Subgroup]:
+def _subgroups(config: dict[str, Any], predictions: list[Prediction]) -> list[Subgroup]:
     """Return the accuracy by subgroup; nothing where the set is gone or knows nothing of its subjects."""
-    judged = {one.sequence for one in said}
+    judged = {one.sequence for one in predictions}
     try:
-        found = open_set(Path(config["set_folder"]))
-        return subgroups(known_groups(found, (one for one in found.sequences if one.name in judged)), said)
+        dataset = open_set(Path(config["set_folder"]))
+        return subgroups(known_groups(dataset, (one for one in dataset.sequences if one.name in judged)), predictions)
     except InputError:
         return []
 
 
-def _examples(config: dict[str, Any], figures: dict[str, Any], said: list[Prediction], out: Path) -> Path | None:
+def _examples(config: dict[str, Any], figures: dict[str, Any], predictions: list[Prediction], out: Path) -> Path | None:
     """Draw sequences that were recognised and sequences that were not; None where the set is gone."""
     try:
-        found = open_set(Path(config["set_folder"]), tuple(config["settings"]["folds"]["exclude"]))
-        right = _spread([one for one in said if one.true == one.predicted], 6)
-        wrong = _spread([one for one in said if one.true != one.predicted], 6)
-        rows = [(one, _strip(found, one)) for one in (*right, *wrong)]
+        dataset = open_set(Path(config["set_folder"]), tuple(config["settings"]["folds"]["exclude"]))
+        right = _spread([one for one in predictions if one.true == one.predicted], 6)
+        wrong = _spread([one for one in predictions if one.true != one.predicted], 6)
+        rows = [(one, _strip(dataset, one)) for one in (*right, *wrong)]
     except InputError:
         return None
     if not rows:
@@ -181,9 +187,9 @@ def _examples(config: dict[str, Any], figures: dict[str, Any], said: list[Predic
     return save_figure(figure, out / "examples.png")
 
 
-def _spread(said: list[Prediction], count: int) -> list[Prediction]:
+def _spread(predictions: list[Prediction], count: int) -> list[Prediction]:
     """Choose examples of different expressions and subjects, always the same ones."""
-    ordered = sorted(said, key=lambda one: (one.sequence,))
+    ordered = sorted(predictions, key=lambda one: (one.sequence,))
     chosen: list[Prediction] = []
     for k, one in enumerate(ordered):
         new_expression = all(one.true != other.true for other in chosen)
@@ -195,11 +201,11 @@ def _spread(said: list[Prediction], count: int) -> list[Prediction]:
     return chosen
 
 
-def _strip(found: PreparedSet, one: Prediction) -> np.ndarray:
-    sequence = next((s for s in found.sequences if s.name == one.sequence), None)
+def _strip(dataset: PreparedSet, one: Prediction) -> np.ndarray:
+    sequence = next((s for s in dataset.sequences if s.name == one.sequence), None)
     if sequence is None:
-        raise InputError(f"{found.folder} has no sequence {one.sequence}")
-    files = found.frame_files(sequence)
+        raise InputError(f"{dataset.folder} has no sequence {one.sequence}")
+    files = dataset.frame_files(sequence)
     frames = [
         cv2.resize(read_image(files[k]), (96, 96), interpolation=cv2.INTER_AREA) for k in middle_frames(len(files), 5)
     ]

@@ -13,9 +13,9 @@ from tfen.evaluation.metrics import Prediction, summary
 from tfen.files import read_csv, read_json, read_values, read_yaml, write_csv
 
 
-def write_predictions(path: Path, said: list[Prediction], expressions: tuple[str, ...]) -> None:
+def write_predictions(path: Path, predictions: list[Prediction], expressions: tuple[str, ...]) -> None:
     rows = []
-    for one in said:
+    for one in predictions:
         row = asdict(one)
         row.pop("probabilities")
         rows.append({**row, **dict(zip(expressions, one.probabilities))})
@@ -76,7 +76,7 @@ class FinishedRun:
     expressions: tuple[str, ...]
     figures: dict[str, Any]
     folds: list[dict[str, Any]]
-    said: list[Prediction]
+    predictions: list[Prediction]
 
 
 SUMMARY = {"set": str, "variant": str, "select": str, "protocol": str, "epoch_chosen_by": str, "expressions": list}
@@ -105,21 +105,21 @@ def read_run(run: Path) -> FinishedRun:
     config, settings = run_config(run)
     kept = read_values(run / "summary.json", "a run's summary", SUMMARY)
     expressions = tuple(str(name) for name in kept["expressions"])
-    said = read_predictions(run / "predictions.csv", expressions)
+    predictions = read_predictions(run / "predictions.csv", expressions)
     folds = [read_values(path, "a fold's result", FOLD) for path in sorted(run.glob("fold-*/fold.json"))]
     if not folds:
         raise InputError(f"{run} has no finished fold; run `tfen crossval` to its end first")
-    counted = summary(said, expressions)
+    counted = summary(predictions, expressions)
     if settings.folds.protocol == "dfew-12x10":
-        counted.update(over_subsets(said, expressions, settings.folds.count))
+        counted.update(over_subsets(predictions, expressions, settings.folds.count))
     figures = {**{name: kept[name] for name in SUMMARY}, **counted, "optimistic": kept.get("optimistic") is True}
-    return FinishedRun(run, config, settings, expressions, figures, folds, said)
+    return FinishedRun(run, config, settings, expressions, figures, folds, predictions)
 
 
-def over_subsets(said: list[Prediction], expressions: tuple[str, ...], count: int) -> dict[str, Any]:
+def over_subsets(predictions: list[Prediction], expressions: tuple[str, ...], count: int) -> dict[str, Any]:
     """Return DFEW's figures as the paper gives them: accuracy and UAR of each subset, averaged over the subsets."""
     by_subset: dict[int, list[Prediction]] = {}
-    for one in said:
+    for one in predictions:
         by_subset.setdefault(one.fold // count, []).append(one)
     each = [summary(own, expressions) for own in by_subset.values()]
     accuracies = [one["accuracy"] for one in each]
@@ -133,7 +133,7 @@ def over_subsets(said: list[Prediction], expressions: tuple[str, ...], count: in
 
 def summaries(folder: Path) -> list[dict[str, Any]]:
     """Return the finished runs below a folder: their figures, and where they and their reports lie, relative to it."""
-    found = []
+    runs = []
     for path in sorted(folder.rglob("summary.json")):
         run = path.parent
         if not (run / "config.yaml").exists():
@@ -147,5 +147,5 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
         place = run.relative_to(folder)
         report = place / "report" / "index.html"
         there = (folder / report).exists()
-        found.append({"run": place.as_posix(), **values, "report": report.as_posix() if there else None})
-    return found
+        runs.append({"run": place.as_posix(), **values, "report": report.as_posix() if there else None})
+    return runs

@@ -10,11 +10,11 @@ from tfen.data.sampling import middle_frames
 from tfen.files import whole_file
 
 
-def contact_sheet(found: PreparedSet, path: Path, subjects: int = 6, steps: int = 3, cell: int = 96) -> None:
+def contact_sheet(dataset: PreparedSet, path: Path, subjects: int = 6, steps: int = 3, cell: int = 96) -> None:
     """Write a picture: a row for each of some subjects, for every expression `steps` frames from first to last."""
-    names = found.subjects[:: max(1, len(found.subjects) // subjects)][:subjects]
+    names = dataset.subjects[:: max(1, len(dataset.subjects) // subjects)][:subjects]
     label, margin = 22, 6
-    columns = found.expressions
+    columns = dataset.expressions
     width = label * 4 + len(columns) * (steps * cell + margin)
     sheet = np.full((label + len(names) * (cell + margin), width, 3), 255, np.uint8)
 
@@ -27,10 +27,10 @@ def contact_sheet(found: PreparedSet, path: Path, subjects: int = 6, steps: int 
         top = label + r * (cell + margin)
         write(subject, 4, top + cell // 2)
         for c, expression in enumerate(columns):
-            sequence = next((s for s in found.of_subjects({subject}) if s.expression == expression), None)
+            sequence = next((s for s in dataset.of_subjects({subject}) if s.expression == expression), None)
             if sequence is None:
                 continue
-            files = found.frame_files(sequence)
+            files = dataset.frame_files(sequence)
             chosen = (
                 np.linspace(0, len(files) - 1, steps).round().astype(int) if steps > 1 else middle_frames(len(files), 1)
             )

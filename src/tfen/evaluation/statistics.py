@@ -11,13 +11,13 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 
 
-def subject_bootstrap(said: list[Prediction], seed: int = 0) -> tuple[float, float]:
+def subject_bootstrap(predictions: list[Prediction], seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of the accuracy, from drawing subjects (not sequences) with replacement.
 
     Sequences of one person are alike; drawing them one by one would make the interval too narrow.
     """
-    subjects, own = np.unique([one.subject for one in said], return_inverse=True)
-    right = np.bincount(own, [one.true == one.predicted for one in said])
+    subjects, own = np.unique([one.subject for one in predictions], return_inverse=True)
+    right = np.bincount(own, [one.true == one.predicted for one in predictions])
     count = np.bincount(own)
     drawn = np.random.default_rng(seed).integers(0, len(subjects), (RESAMPLES, len(subjects)))
     accuracies = right[drawn].sum(1) / count[drawn].sum(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfen.data.prepared import PreparedSet, Sequence
+from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.evaluation.metrics import Prediction
 from tfen.evaluation.statistics import subject_bootstrap
 from tfen.files import read_csv, write_csv
@@ -34,7 +34,7 @@ Known = dict[str, dict[str, str]]
 """What a set knows: attribute -> sequence -> its value."""
 
 
-def known_groups(found: PreparedSet, sequences: Iterable[Sequence]) -> Known:
+def known_groups(dataset: PreparedSet, sequences: Iterable[SequenceRecord]) -> Known:
     """Return what a set knows of some of its sequences and their subjects; nothing where it knows nothing.
 
     Raises:
@@ -42,7 +42,7 @@ def known_groups(found: PreparedSet, sequences: Iterable[Sequence]) -> Known:
     """
     sequences = list(sequences)
     values: Known = {}
-    table = found.folder / "subjects.csv"
+    table = dataset.folder / "subjects.csv"
     if table.exists():
         for row in read_csv(table, ("subject",), "a table of subjects"):
             for attribute in ATTRIBUTES:
@@ -53,17 +53,17 @@ def known_groups(found: PreparedSet, sequences: Iterable[Sequence]) -> Known:
         attribute: {one.name: of_subject[one.subject] for one in sequences if one.subject in of_subject}
         for attribute, of_subject in values.items()
     }
-    poses = {one.name: _pose(found, one) for one in sequences}
+    poses = {one.name: _pose(dataset, one) for one in sequences}
     known["pose"] = {name: pose for name, pose in poses.items() if pose is not None}
     return known
 
 
-def subgroups(known: Known, said: list[Prediction]) -> list[Subgroup]:
+def subgroups(known: Known, predictions: list[Prediction]) -> list[Subgroup]:
     """Return the accuracy of every subgroup that a set knows of (`known_groups`)."""
     return [
         group
         for attribute, of_sequence in known.items()
-        for group in _groups(attribute, [(of_sequence.get(one.sequence), one) for one in said])
+        for group in _groups(attribute, [(of_sequence.get(one.sequence), one) for one in predictions])
     ]
 
 
@@ -91,8 +91,8 @@ def _decade(age: str) -> str:
     return "under 36" if years < 36 else "36 to 55" if years < 56 else "56 and over"
 
 
-def _pose(found: PreparedSet, sequence: Sequence) -> str | None:
-    pose = found.truth(sequence, "pose", (3,))
+def _pose(dataset: PreparedSet, sequence: SequenceRecord) -> str | None:
+    pose = dataset.truth(sequence, "pose", (3,))
     if pose is None:
         return None
     return "turned" if np.abs(pose[:, 0]).mean() >= TURNED else "frontal"

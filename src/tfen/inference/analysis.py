@@ -22,7 +22,7 @@ from tfen import __version__
 from tfen.data.prepared import IMAGES
 from tfen.data.sources.recordings import VIDEOS
 from tfen.errors import InputError, TfenError
-from tfen.files import must_be_new, read_csv, read_json, told, write_json
+from tfen.files import clear_errors, must_be_new, read_csv, read_json, write_json
 from tfen.inference.analyzer import Analyzer, Result
 from tfen.inference.annotate import AnnotatedFilm
 from tfen.inference.annotations import write_boris, write_elan
@@ -38,7 +38,7 @@ SUMMARY_BEFORE = ("file", "face", "first", "last", "results", "main", "confidenc
 
 
 @dataclass(frozen=True)
-class Source:
+class AnalysisInput:
     """Something to analyze: `name` as the user gave it, `kind` file, camera or stream; `path` where a file has that name
     for the user alone."""
 
@@ -62,21 +62,21 @@ class Source:
         return self.file if self.kind == "file" else int(self.name) if self.kind == "camera" else self.name
 
 
-def find_sources(inputs: Sequence[str]) -> list[Source]:
+def find_sources(inputs: Sequence[str]) -> list[AnalysisInput]:
     """Return what the inputs stand for: files, folders (searched through), patterns, cameras, addresses, "-".
 
     Raises:
         InputError: an input that does not exist, or a folder without films and photographs.
     """
-    found: dict[str, Source] = {}
+    found: dict[str, AnalysisInput] = {}
 
     def add(path: Path) -> None:
-        found.setdefault(str(path), Source(str(path), "file"))
+        found.setdefault(str(path), AnalysisInput(str(path), "file"))
 
     for given in inputs:
         path = Path(given)
         if given == "-" or ADDRESS.match(given):
-            found.setdefault(given, Source(given, "stream"))
+            found.setdefault(given, AnalysisInput(given, "stream"))
         elif path.is_file():
             add(path)
         elif path.is_dir():
@@ -88,7 +88,7 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
             for one in files:
                 add(one)
         elif given.isdecimal():
-            found.setdefault(given, Source(given, "camera"))
+            found.setdefault(given, AnalysisInput(given, "camera"))
         elif any(sign in given for sign in "*?["):
             base = Path(path.anchor) if path.is_absolute() else Path()
             files = sorted(one for one in base.glob(str(path.relative_to(path.anchor))) if one.is_file())
@@ -183,7 +183,7 @@ class Wanted:
 
 
 def analyze(
-    sources: Sequence[Source],
+    sources: Sequence[AnalysisInput],
     out: Path,
     analyzer: Analyzer,
     wanted: Wanted,
@@ -205,7 +205,7 @@ def analyze(
     state, left = _begin(sources, out, analyzer.expressions, about)
     totals = [_frames(source) for source in left]
     total = None if None in totals else sum(count for count in totals if count)
-    with told(out), ExitStack() as stack:
+    with clear_errors(out), ExitStack() as stack:
         tables = _Tables(out, analyzer.expressions, state["sizes"])
         stack.callback(tables.close)
         progress = stack.enter_context(meter("analyzing", total, "frames", quiet=listen is not None))
@@ -222,7 +222,7 @@ def analyze(
 
 
 def analyze_spread(
-    sources: Sequence[Source],
+    sources: Sequence[AnalysisInput],
     out: Path,
     make: Callable[[], Analyzer],
     expressions: Sequence[str],
@@ -251,7 +251,7 @@ def analyze_spread(
     failures = spread(work, cluster, "analyzing", "files")
     if len(sources) == 1 and failures[0] is not None:
         raise InputError(failures[0])
-    with told(out), ExitStack() as stack:
+    with clear_errors(out), ExitStack() as stack:
         tables = _Tables(out, expressions, state["sizes"])
         stack.callback(tables.close)
         for source, part, failure in zip(left, parts, failures):
@@ -272,7 +272,7 @@ def analyze_spread(
 
 
 def _part(
-    source: Source, part: Path, make: Callable[[], Analyzer], wanted: Wanted, about: dict[str, Any]
+    source: AnalysisInput, part: Path, make: Callable[[], Analyzer], wanted: Wanted, about: dict[str, Any]
 ) -> str | None:
     """Analyze one file into a folder of its own, in a worker; return what was wrong with the file."""
     try:
@@ -283,8 +283,8 @@ def _part(
 
 
 def _begin(
-    sources: Sequence[Source], out: Path, expressions: Sequence[str], about: dict[str, Any]
-) -> tuple[dict[str, Any], list[Source]]:
+    sources: Sequence[AnalysisInput], out: Path, expressions: Sequence[str], about: dict[str, Any]
+) -> tuple[dict[str, Any], list[AnalysisInput]]:
     """Return a run's state, and the sources that are still to be done."""
     state = _claim(out, {"tfen": __version__, "expressions": list(expressions), **about})
     done: set[str] = set(state["files"])
@@ -294,14 +294,14 @@ def _begin(
     return state, left
 
 
-def _note(out: Path, state: dict[str, Any], source: Source, tables: _Tables) -> None:
+def _note(out: Path, state: dict[str, Any], source: AnalysisInput, tables: _Tables) -> None:
     """Note that a source is done, and how far the tables go."""
     state["files"].append(source.name)
     state["sizes"] = tables.flush()
     write_json(out / ".state.json", state)
 
 
-def _failed(source: Source, why: str) -> dict[str, Any]:
+def _failed(source: AnalysisInput, why: str) -> dict[str, Any]:
     return {"file": source.name, "status": "failed", "frames": 0, "seconds": 0, "faces": 0, "note": why}
 
 
@@ -345,14 +345,14 @@ def _claim(out: Path, about: dict[str, Any]) -> dict[str, Any]:
             return read_json(path, "the state of an analysis")
     else:
         must_be_new(out, "holds no analysis")
-    with told(out):
+    with clear_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / "schema.json", schema(about["expressions"]))
     write_json(marker, about)
     return {"files": [], "sizes": None, "stems": []}
 
 
-def _stem(source: Source, state: dict[str, Any]) -> str:
+def _stem(source: AnalysisInput, state: dict[str, Any]) -> str:
     """Return a name for the source's own files, that no other source has."""
     plain = {"file": source.file.stem, "camera": f"camera-{source.name}"}.get(source.kind, "stream")
     stem, number = plain, 1
@@ -363,7 +363,7 @@ def _stem(source: Source, state: dict[str, Any]) -> str:
     return stem
 
 
-def _frames(source: Source) -> int | None:
+def _frames(source: AnalysisInput) -> int | None:
     """Return how many frames a source has, as far as its header says; None for an endless one."""
     if source.kind != "file":
         return None
@@ -380,7 +380,7 @@ class _Run:
 
     def __init__(
         self,
-        source: Source,
+        source: AnalysisInput,
         out: Path,
         analyzer: Analyzer,
         wanted: Wanted,

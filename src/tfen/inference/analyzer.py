@@ -191,9 +191,9 @@ class Analyzer:
         middle = number - self._ahead
         due = [track for track in tracks.values() if middle in track.seen]
         if due:
-            said = self.engine.scores([self._window(track, middle) for track in due])
-            for track, scores in zip(due, said):
-                track.raw[middle] = scores
+            scores = self.engine.scores([self._window(track, middle) for track in due])
+            for track, own in zip(due, scores):
+                track.raw[middle] = own
         ready = middle - self._wait
         frame = shown.pop(ready, None)
         if frame is not None:

@@ -94,13 +94,21 @@ class AnnotatedFilm:
             assert one.box is not None and other.box is not None
             assert one.probabilities is not None and other.probabilities is not None
             box = tuple((1 - share) * a + share * b for a, b in zip(one.box, other.box))
-            said = {
+            probabilities = {
                 name: (1 - share) * one.probabilities[name] + share * other.probabilities[name]
                 for name in self._expressions
             }
             near = one if share < 0.5 else other
             found.append(
-                Result(time, one.frame, face, box, probabilities=said, label=near.label, confidence=near.confidence)  # type: ignore[arg-type]
+                Result(
+                    time,
+                    one.frame,
+                    face,
+                    box,  # type: ignore[arg-type]
+                    probabilities=probabilities,
+                    label=near.label,
+                    confidence=near.confidence,
+                )
             )
         return found
 

@@ -62,12 +62,12 @@ class Engine:
         with torch.inference_mode():
             if self.streams:
                 codes = torch.stack([torch.stack(list(window)) for window in windows])
-                said = self._network.temporal(codes.movedim(2, 0).flatten(0, 1))
+                scores = self._network.temporal(codes.movedim(2, 0).flatten(0, 1))
             else:
-                said = self._network(
+                scores = self._network(
                     self._pixels(np.stack([np.stack(list(window)) for window in windows])).flatten(0, 1)
                 )
-            logs_LBK = said.float().log_softmax(1).unflatten(0, (-1, len(windows)))
+            logs_LBK = scores.float().log_softmax(1).unflatten(0, (-1, len(windows)))
             return (logs_LBK.mean(0) / self._temperature).softmax(1).numpy()
 
     def _pixels(self, clips_BSHWC: Array) -> torch.Tensor:

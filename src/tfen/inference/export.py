@@ -91,7 +91,7 @@ def export(weights: str | Path, out: Path, to: Format, half: bool = False) -> fl
     return difference
 
 
-def write_integers(weights: str | Path, out: Path, found: PreparedSet) -> dict[str, float]:
+def write_integers(weights: str | Path, out: Path, dataset: PreparedSet) -> dict[str, float]:
     """Write ONNX graphs whose weights and activations are eight-bit integers, and return what that costs.
 
     The sequences of every second subject set the ranges, those of the others measure: how often both networks decide
@@ -101,7 +101,7 @@ def write_integers(weights: str | Path, out: Path, found: PreparedSet) -> dict[s
         InputError: as `export`; or the set has none of the weights' expressions.
     """
     loaded = _exportable(weights, out)
-    kept = found.without(tuple(name for name in found.expressions if name not in loaded.expressions))
+    kept = dataset.without(tuple(name for name in dataset.expressions if name not in loaded.expressions))
     settings = loaded.settings
     store = FrameStore(kept, settings.model.image_size, settings.data)
     halves = [
@@ -110,7 +110,7 @@ def write_integers(weights: str | Path, out: Path, found: PreparedSet) -> dict[s
     ]
     if not all(len(half) for half in halves):
         raise InputError(
-            f"{found.folder} has one subject; eight-bit integers need one to set ranges and one to measure"
+            f"{dataset.folder} has one subject; eight-bit integers need one to set ranges and one to measure"
         )
     with whole_folder(out) as part:
         _write_onnx(loaded, part)

@@ -25,16 +25,16 @@ class _Curve:
     sums: dict[int, Array] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
 
-    def add(self, time: float, said: Array) -> None:
+    def add(self, time: float, probabilities: Array) -> None:
         piece = round(time / self.each)
-        self.sums[piece] = self.sums.get(piece, np.zeros(len(said))) + said
+        self.sums[piece] = self.sums.get(piece, np.zeros(len(probabilities))) + probabilities
         self.counts[piece] = self.counts.get(piece, 0) + 1
         if len(self.sums) > POINTS:
             self.each *= 2
             sums, counts = self.sums, self.counts
             self.sums, self.counts = {}, {}
             for piece, own in sums.items():
-                self.sums[piece // 2] = self.sums.get(piece // 2, np.zeros(len(said))) + own
+                self.sums[piece // 2] = self.sums.get(piece // 2, np.zeros(len(probabilities))) + own
                 self.counts[piece // 2] = self.counts.get(piece // 2, 0) + counts[piece]
 
     @property

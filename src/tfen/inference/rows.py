@@ -60,8 +60,8 @@ def row(file: str, result: Result, expressions: Sequence[str]) -> dict[str, Any]
         "label": result.label,
         "confidence": _round(result.confidence, 4),
     }
-    said = result.probabilities or {}
-    return {**values, **{name: _round(said.get(name), 4) for name in expressions}}
+    probabilities = result.probabilities or {}
+    return {**values, **{name: _round(probabilities.get(name), 4) for name in expressions}}
 
 
 def episode_row(file: str, episode: Episode) -> dict[str, Any]:

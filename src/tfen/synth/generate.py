@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from tfen import __version__
-from tfen.data.prepared import Sequence, write_set
+from tfen.data.prepared import SequenceRecord, write_set
 from tfen.errors import InputError
-from tfen.files import must_be_new, read_json, told, whole_folder, write_json, write_text
+from tfen.files import clear_errors, must_be_new, read_json, whole_folder, write_json, write_text
 from tfen.labels import EXPRESSIONS
 from tfen.progress import meter
 from tfen.synth.expressions import ACTION_UNITS, DYNAMICS
@@ -131,7 +131,7 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
         name = f"s{number:04d}"
         people.append(read_json(_subject(out, name), "a synthetic subject"))
         sequences += [
-            Sequence(plan.name, name, plan.expression, settings.frames, "synthetic")
+            SequenceRecord(plan.name, name, plan.expression, settings.frames, "synthetic")
             for plan in sequences_of(settings, name)
         ]
     known = ("name", "sex", "age", "ancestry", "hairstyle", "hair_colour", "beard", "glasses")
@@ -236,7 +236,7 @@ def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
             for k, frame in enumerate(take.frames):
                 path = folder / f"{k + 1:04d}.jpg"
                 coded = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-                with told(out):
+                with clear_errors(out):
                     path.write_bytes(coded.tobytes())
         write_json(_truth(out, plan), take.truth)
     write_json(_subject(out, subject.name), subject.record())

@@ -15,7 +15,7 @@ import numpy as np
 
 from tfen import __version__
 from tfen.errors import InputError
-from tfen.files import must_be_new, read_json, told, whole_file, whole_folder, write_csv, write_json, write_text
+from tfen.files import clear_errors, must_be_new, read_json, whole_file, whole_folder, write_csv, write_json, write_text
 from tfen.progress import meter
 from tfen.synth.expressions import ACTION_UNITS
 from tfen.synth.film import Performer, Take, Variation
@@ -108,7 +108,7 @@ def _shoot(
 def _write_image(path: Path, image: Array) -> None:
     quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if path.suffix != ".png" else []
     coded = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1]), quality)[1]
-    with told(path):
+    with clear_errors(path):
         path.write_bytes(coded.tobytes())
 
 
@@ -133,7 +133,7 @@ def _ckplus(number: int, out: Path, settings: SynthSettings) -> int:
         _write_images(out / "cohn-kanade-images" / place, take.frames, stem + "%08d.png")
         last = f"{stem}{len(take.frames):08d}"
         label = CKPLUS_NUMBERS.get(expression)
-        with told(out):
+        with clear_errors(out):
             (out / "Emotion" / place).mkdir(parents=True, exist_ok=True)  # empty where there is no label, as in CK+
         if label is not None:
             write_text(out / "Emotion" / place / f"{last}_emotion.txt", f"   {label:.7e}\n")

@@ -19,7 +19,7 @@ from tfen.models.clip_classifier import ClipClassifier
 from tfen.models.tfen import TFEN
 from tfen.progress import meter
 from tfen.training import processes
-from tfen.training.checkpoints import Keeper, Part
+from tfen.training.checkpoints import Checkpointer, Part
 from tfen.training.losses import confusion_loss, ec_stfl_loss, expression_loss, identification_loss, network_loss
 from tfen.training.processes import averaged, gathered, seed_step
 
@@ -159,10 +159,10 @@ def balanced_weights(counts: np.ndarray) -> torch.Tensor:
 
 
 @dataclass
-class Course:
+class History:
     """What a training left behind: figures of every epoch, and the weights of the best measured one."""
 
-    history: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int | None = None
     best: float = -1.0
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -176,8 +176,8 @@ def train(
     seed: int,
     measure: Callable[[TFEN], float] | None = None,
     watch: Callable[[dict[str, Any]], None] | None = None,
-    keeper: Keeper | None = None,
-) -> Course:
+    checkpointer: Checkpointer | None = None,
+) -> History:
     """Train a network by Algorithm 1; a network without A is trained on L_exp alone.
 
     With `average` the network ends as the running average of its weights.
@@ -185,15 +185,15 @@ def train(
     Args:
         measure: the accuracy that chooses the best epoch, taken every `evaluate_every` epochs; None: none is chosen.
         watch: called with every epoch's figures, those from before an interruption first.
-        keeper: keeps checkpoints; a training that was interrupted goes on from the last.
+        checkpointer: keeps checkpoints; a training that was interrupted goes on from the last.
     """
-    plan, keeper = settings.train, keeper or Keeper()
+    plan, checkpointer = settings.train, checkpointer or Checkpointer()
     network.to(accelerator.device)
     prepare_network(network, plan, accelerator)
     weights = balanced_weights(clips.counts()).to(accelerator.device) if plan.class_weights == "balanced" else None
     game = Game(network, plan, accelerator, settings.model.variant.endswith(EC_STFL), weights)
-    course, sums = Course(), _Means()
-    parts: dict[str, Part] = {"network": network, "optimiser": game.network_optimiser, "best": course.best_weights}
+    history, sums = History(), _Means()
+    parts: dict[str, Part] = {"network": network, "optimiser": game.network_optimiser, "best": history.best_weights}
     if game.adversary_optimiser is not None:
         parts["adversary"] = game.adversary_optimiser
     average = running_average(network, plan.average * len(clips) / plan.batch_size) if plan.average > 0 else None
@@ -202,13 +202,13 @@ def train(
     settled = network if average is None else average.module
     assert isinstance(settled, TFEN)
     first, skip, iteration = 1, 0, 0
-    kept = keeper.restore("game", parts)
+    kept = checkpointer.restore("game", parts)
     if kept is not None:
         first, skip, iteration = kept["epoch"], kept["step"], kept["iteration"]
-        course.history, course.best_epoch, course.best = kept["history"], kept["best_epoch"], kept["best"]
+        history.epochs, history.best_epoch, history.best = kept["history"], kept["best_epoch"], kept["best"]
         sums = _Means(kept["sums"])
         if watch is not None:
-            for figures in course.history:
+            for figures in history.epochs:
                 watch(figures)
 
     def standing(epoch: int, step: int) -> dict[str, Any]:
@@ -216,9 +216,9 @@ def train(
             "epoch": epoch,
             "step": step,
             "iteration": iteration,
-            "history": course.history,
-            "best_epoch": course.best_epoch,
-            "best": course.best,
+            "history": history.epochs,
+            "best_epoch": history.best_epoch,
+            "best": history.best,
             "sums": sums.plain(),
         }
 
@@ -242,25 +242,25 @@ def train(
                         f"training diverged: the loss in epoch {epoch} is no number any more; "
                         "a lower --train.lr, or --train.precision no, may help"
                     )
-                keeper.step_done("game", parts, partial(standing, epoch, k + 1))
+                checkpointer.step_done("game", parts, partial(standing, epoch, k + 1))
             figures = {"epoch": epoch, **sums.means(), "lr": game.network_optimiser.param_groups[0]["lr"]}
             if measure is not None and (epoch % plan.evaluate_every == 0 or epoch == plan.epochs):
                 figures["validation_accuracy"] = measured = measure(settled)
-                if measured >= course.best:
-                    course.best, course.best_epoch = measured, epoch
-                    course.best_weights.update(
+                if measured >= history.best:
+                    history.best, history.best_epoch = measured, epoch
+                    history.best_weights.update(
                         {name: value.detach().clone() for name, value in settled.state_dict().items()}
                     )
-            course.history.append(figures)
+            history.epochs.append(figures)
             if watch is not None:
                 watch(figures)
             progress.note(_note(figures))
             sums, skip = _Means(), 0
-            keeper.step_done("game", parts, partial(standing, epoch + 1, 0))
-    keeper.save("game", parts, standing(plan.epochs + 1, 0))
+            checkpointer.step_done("game", parts, partial(standing, epoch + 1, 0))
+    checkpointer.save("game", parts, standing(plan.epochs + 1, 0))
     if average is not None:
         network.load_state_dict(settled.state_dict())
-    return course
+    return history
 
 
 def running_average(network: nn.Module, steps: float) -> AveragedModel:

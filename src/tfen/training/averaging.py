@@ -46,10 +46,10 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     first = networks[0]
     for source, one in known.items():
         _check_alike(sources[0], first, source, one)
-    for found in sets:
-        if found.expressions != first.expressions:
+    for dataset in sets:
+        if dataset.expressions != first.expressions:
             raise InputError(
-                f"{found.folder} has {', '.join(found.expressions)} and the networks tell "
+                f"{dataset.folder} has {', '.join(dataset.expressions)} and the networks tell "
                 f"{', '.join(first.expressions)}; check them on a set with the same expressions"
             )
     mean = Loaded(copy.deepcopy(first.network), first.settings, first.expressions, {})
@@ -60,40 +60,40 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
             for name, value in states[0].items()
         }
     )
-    said: list[Prediction] = []
+    predictions: list[Prediction] = []
     lines, people = [], 0
     asked = {**known, "their average": mean}
     with meter("checking", len(sets) * len(asked), "networks") as progress:
-        for found in sets:
+        for dataset in sets:
             rates = []
             for name, one in asked.items():
-                own = _ask(one, found)
-                rates.append(f"{name} {summary(own, found.expressions)['accuracy']:.4f}")
+                own = _ask(one, dataset)
+                rates.append(f"{name} {summary(own, dataset.expressions)['accuracy']:.4f}")
                 progress.advance(1)
-            said += own  # the mean's, which is asked last
+            predictions += own  # the mean's, which is asked last
             here = len({answer.subject for answer in own})
             people += here
-            lines.append(f"right on the {here} people held back of {found.folder}: {', '.join(rates)}")
+            lines.append(f"right on the {here} people held back of {dataset.folder}: {', '.join(rates)}")
     about = {
         "set": ", ".join(dict.fromkeys(str(one.about.get("set")) for one in networks)),
         "averaged": [one.about for one in networks],
-        "validation_accuracy": summary(said, first.expressions)["accuracy"] if said else None,
+        "validation_accuracy": summary(predictions, first.expressions)["accuracy"] if predictions else None,
         "validation_subjects": people,
-        "temperature": fit_temperature(said, first.expressions) if said else None,
+        "temperature": fit_temperature(predictions, first.expressions) if predictions else None,
     }
     with whole_folder(out) as part:
         save_network(part, mean.network, first.settings, first.expressions, about)
     return [
         *lines,
-        f"{out}: the average of {len(sources)} networks" + ("" if said else ", not calibrated (see --check)"),
+        f"{out}: the average of {len(sources)} networks" + ("" if predictions else ", not calibrated (see --check)"),
     ]
 
 
-def _ask(loaded: Loaded, found: PreparedSet) -> list[Prediction]:
+def _ask(loaded: Loaded, dataset: PreparedSet) -> list[Prediction]:
     """Return what a network says about the people of a set whom a training on it holds back."""
     settings = loaded.settings
-    store = FrameStore(found, settings.model.image_size, settings.data)
-    people = found.of_subjects(held_back(found, settings))
+    store = FrameStore(dataset, settings.model.image_size, settings.data)
+    people = dataset.of_subjects(held_back(dataset, settings))
     return predict_sequences(loaded.network, store, people, settings)
 
 

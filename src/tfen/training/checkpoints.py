@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tfen import stopping
 from tfen.config import CHECKPOINT_MINUTES
-from tfen.files import told, whole_file
+from tfen.files import clear_errors, whole_file
 from tfen.models.weights import save_tensors
 from tfen.progress import say
 from tfen.training import processes
@@ -26,7 +26,7 @@ from tfen.training import processes
 Part = nn.Module | torch.optim.Optimizer | dict[str, Tensor]
 
 
-class Keeper:
+class Checkpointer:
     """Keeps one training's checkpoints in a folder: the last one and the one before it, for each phase.
 
     Args:
@@ -90,7 +90,7 @@ class Keeper:
     def clear(self) -> None:
         """Delete the checkpoints: the training is done."""
         if self.folder is not None and processes.number() == 0:
-            with told(self.folder):
+            with clear_errors(self.folder):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -15,20 +15,20 @@ from tfen import __version__, stopping
 from tfen.config import CHECKPOINT_MINUTES, Looks, Settings, plain, settings_in
 from tfen.data.clips import FrameStore
 from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
-from tfen.data.prepared import PreparedSet, Sequence
+from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature, reliability
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
 from tfen.evaluation.subgroups import known_groups, subgroups, write_subgroups
-from tfen.files import must_be_new, read_yaml, told, whole_folder, write_json, write_text
+from tfen.files import clear_errors, must_be_new, read_yaml, whole_folder, write_json, write_text
 from tfen.inference.engine import Engine
 from tfen.models.weights import load, load_torch, save_network, save_weights
 from tfen.progress import meter, say
 from tfen.spread import Cluster, spread
 from tfen.training import processes
-from tfen.training.checkpoints import Keeper
+from tfen.training.checkpoints import Checkpointer
 from tfen.training.fold import make_accelerator, predict_sequences, prediction, train_network
 
 HOW_CHOSEN = {
@@ -45,7 +45,7 @@ AT_ONCE = 48
 class Run:
     """A cross-validation that has been begun: what is done where. It can be sent to another process."""
 
-    found: PreparedSet
+    dataset: PreparedSet
     out: Path
     settings: Settings
     wanted: tuple[int, ...]
@@ -61,12 +61,12 @@ class Run:
 
     def do(self, number: int) -> str:
         """Train and test one fold; return a line about it."""
-        folds = make_folds(self.found, self.settings.folds, self.settings.train.seed)
+        folds = make_folds(self.dataset, self.settings.folds, self.settings.train.seed)
         return _run_fold(_store(self), folds[number], self)
 
     def collect(self) -> dict[str, Any]:
         """Merge the finished folds and return the summary, which process 0 writes."""
-        return collect(self.out, self.found, self.settings)
+        return collect(self.out, self.dataset, self.settings)
 
     def checkpoints(self, number: int) -> Path:
         """Return where the checkpoints of a fold are kept while it runs."""
@@ -79,8 +79,8 @@ _stores: list[FrameStore] = []
 def _store(run: Run) -> FrameStore:
     """Return where a run's frames come from; the last one used stays, so that no fold decodes its set again."""
     size, data = run.settings.model.image_size, run.settings.data
-    if not _stores or (_stores[0].found, _stores[0].image_size, _stores[0].settings) != (run.found, size, data):
-        _stores[:] = [FrameStore(run.found, size, data)]
+    if not _stores or (_stores[0].dataset, _stores[0].image_size, _stores[0].settings) != (run.dataset, size, data):
+        _stores[:] = [FrameStore(run.dataset, size, data)]
     return _stores[0]
 
 
@@ -89,7 +89,7 @@ _start = lru_cache(maxsize=1)(partial(load_torch, to_do="start from"))
 
 
 def begin(
-    found: PreparedSet,
+    dataset: PreparedSet,
     out: Path,
     settings: Settings,
     init: str | None = None,
@@ -104,22 +104,22 @@ def begin(
         InputError: too few subjects, or `out` holds a run with other settings.
     """
     make_accelerator(settings)  # finds the other processes, where there are any
-    folds = make_folds(found, settings.folds, settings.train.seed)
+    folds = make_folds(dataset, settings.folds, settings.train.seed)
     beyond = [number for number in settings.folds.only if not 0 <= number < len(folds)]
     if beyond:
         raise InputError(f"folds.only names fold {beyond[0]}, expected 0 to {len(folds) - 1}")
     wanted = tuple(number for number in range(len(folds)) if not settings.folds.only or number in settings.folds.only)
-    run = Run(found, out, settings, wanted, init, tensorboard, minutes)
+    run = Run(dataset, out, settings, wanted, init, tensorboard, minutes)
     _start.cache_clear()
     if init:
         _start(init)
     if processes.number() == 0:
-        _claim(out, _description(found, settings, init))
+        _claim(out, _description(dataset, settings, init))
     processes.wait()
     missing = run.missing()
     for number in wanted:
         if number not in missing:
-            Keeper(run.checkpoints(number)).clear()  # left there if the fold's end was also that of its process
+            Checkpointer(run.checkpoints(number)).clear()  # left there if the fold's end was also that of its process
             say(f"fold {number}: done before")
     return run
 
@@ -151,11 +151,11 @@ def _told(run: Run, number: int) -> str:
     return f"{run.out}, {run.do(number)}"
 
 
-def _description(found: PreparedSet, settings: Settings, init: str | None) -> dict[str, Any]:
+def _description(dataset: PreparedSet, settings: Settings, init: str | None) -> dict[str, Any]:
     return {
         "tfen": __version__,
-        "set": found.name,
-        "set_folder": str(found.folder.resolve()),
+        "set": dataset.name,
+        "set_folder": str(dataset.folder.resolve()),
         "init": init,
         "settings": plain(settings),
     }
@@ -186,23 +186,23 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
 def _run_fold(store: FrameStore, fold: Fold, run: Run) -> str:
     settings, start = run.settings, _start(run.init) if run.init else None
     folder = fold_folder(run.out, fold.number)
-    found = store.found
+    dataset = store.dataset
     training, validation, testing = list(fold.train), list(fold.validation), list(fold.test)
     own = {
         f"{part}_subjects": list(subjects_of(group))
         for part, group in (("train", training), ("validation", validation), ("test", testing))
     }
-    missing = sorted(set(found.expressions) - {sequence.expression for sequence in training})
+    missing = sorted(set(dataset.expressions) - {sequence.expression for sequence in training})
     if missing:
         raise InputError(f"fold {fold.number}: no training sequence shows {missing[0]}; use fewer folds or exclude it")
     choosing = {"last": [], "validation": validation, "best-on-test": testing}[settings.folds.select]
     seed = settings.train.seed * 1000 + fold.number
     writes = processes.number() == 0
-    with told(folder):
+    with clear_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    keeper = Keeper(run.checkpoints(fold.number), run.minutes)
+    checkpointer = Checkpointer(run.checkpoints(fold.number), run.minutes)
     with (
-        told(folder),
+        clear_errors(folder),
         (folder / "metrics.jsonl" if writes else Path(os.devnull)).open("w", encoding="utf-8") as log,
         _board(folder, run.tensorboard and writes) as board,
     ):
@@ -212,27 +212,25 @@ def _run_fold(store: FrameStore, fold: Fold, run: Run) -> str:
             log.flush()
             board(figures)
 
-        everybody = list(found.sequences) if settings.face.subjects == "all" else None
-        trained = train_network(store, training, choosing, settings, seed, start, watch, everybody, keeper)
+        everybody = list(dataset.sequences) if settings.face.subjects == "all" else None
+        trained = train_network(store, training, choosing, settings, seed, start, watch, everybody, checkpointer)
 
-    def ask(sequences: list[Sequence]) -> list[Prediction]:
+    def ask(sequences: list[SequenceRecord]) -> list[Prediction]:
         return predict_sequences(trained.network, store, sequences, settings, fold.number)
 
-    said = ask(testing)
-    temperature = fit_temperature(ask(validation), found.expressions) if validation else None
-    right = sum(one.true == one.predicted for one in said)
+    predictions = ask(testing)
+    temperature = fit_temperature(ask(validation), dataset.expressions) if validation else None
+    right = sum(one.true == one.predicted for one in predictions)
     faces = "" if trained.faces is None or trained.faces.accuracy is None else f", faces {trained.faces.accuracy:.3f}"
-    result = (
-        f"fold {fold.number}: {right} of {len(said)} right ({right / len(said):.3f}) at epoch {trained.epoch}{faces}"
-    )
+    result = f"fold {fold.number}: {right} of {len(predictions)} right ({right / len(predictions):.3f}) at epoch {trained.epoch}{faces}"
     if not writes:
         processes.wait()
         return result
-    write_predictions(folder / "predictions.csv", said, found.expressions)
+    write_predictions(folder / "predictions.csv", predictions, dataset.expressions)
     if trained.faces is not None:
         save_weights(folder / "faces.safetensors", trained.faces.network.state_dict())
-    about = {"set": found.name, "fold": fold.number, "train_subjects": own["train_subjects"], "epoch": trained.epoch}
-    save_network(folder, trained.network, settings, found.expressions, about)
+    about = {"set": dataset.name, "fold": fold.number, "train_subjects": own["train_subjects"], "epoch": trained.epoch}
+    save_network(folder, trained.network, settings, dataset.expressions, about)
     write_json(
         folder / "fold.json",
         {
@@ -241,13 +239,13 @@ def _run_fold(store: FrameStore, fold: Fold, run: Run) -> str:
             "train_sequences": [one.name for one in training],
             "validation_sequences": [one.name for one in validation],
             "epoch": trained.epoch,
-            "accuracy": right / len(said),
+            "accuracy": right / len(predictions),
             "temperature": temperature,
             "face_accuracy": None if trained.faces is None else trained.faces.accuracy,
             "face_history": [] if trained.faces is None else trained.faces.history,
         },
     )
-    keeper.clear()
+    checkpointer.clear()
     processes.wait()
     return result
 
@@ -279,32 +277,32 @@ class _board:
             self._writer.close()
 
 
-def collect(out: Path, found: PreparedSet, settings: Settings) -> dict[str, Any]:
+def collect(out: Path, dataset: PreparedSet, settings: Settings) -> dict[str, Any]:
     """Merge the finished folds of a run into `predictions.csv` and `summary.json`."""
-    said = []
+    predictions = []
     for folder in sorted(out.glob("fold-*")):
         if (folder / "fold.json").exists():
-            said += read_predictions(folder / "predictions.csv", found.expressions)
+            predictions += read_predictions(folder / "predictions.csv", dataset.expressions)
     figures = {
-        **summary(said, found.expressions),
-        "expressions": list(found.expressions),
+        **summary(predictions, dataset.expressions),
+        "expressions": list(dataset.expressions),
         "variant": settings.model.variant,
         "select": settings.folds.select,
         "epoch_chosen_by": HOW_CHOSEN[settings.folds.select],
         "optimistic": settings.folds.select == "best-on-test",
-        "set": found.name,
+        "set": dataset.name,
         "protocol": settings.folds.protocol,
-        "ece": reliability(said, found.expressions).ece,
+        "ece": reliability(predictions, dataset.expressions).ece,
     }
     if settings.folds.protocol == "dfew-12x10":
-        figures.update(over_subsets(said, found.expressions, settings.folds.count))
+        figures.update(over_subsets(predictions, dataset.expressions, settings.folds.count))
     if processes.number() == 0:
-        write_predictions(out / "predictions.csv", said, found.expressions)
+        write_predictions(out / "predictions.csv", predictions, dataset.expressions)
         write_json(out / "summary.json", figures)
     return figures
 
 
-def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> dict[str, Any]:
+def evaluate(weights: str, dataset: PreparedSet, out: Path, looks: Looks = 1) -> dict[str, Any]:
     """Test trained weights on a whole set, its labels matched by name, and return the summary that is written to `out`.
 
     Expressions that only the weights know are left out of the choice; sequences of expressions that the weights do not
@@ -313,7 +311,7 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
 
     Args:
         weights: what `tfen.load` takes.
-        found: the set.
+        dataset: the set.
         out: folder of the results.
         looks: how often each sequence is looked at; see `Engine`.
 
@@ -322,59 +320,59 @@ def evaluate(weights: str, found: PreparedSet, out: Path, looks: Looks = 1) -> d
     """
     must_be_new(out)
     loaded = load(weights)
-    shared = tuple(name for name in loaded.expressions if name in found.expressions)
+    shared = tuple(name for name in loaded.expressions if name in dataset.expressions)
     if len(shared) < 2:
         raise InputError(
-            f"{weights} knows {', '.join(loaded.expressions)} and {found.folder} has {', '.join(found.expressions)}: "
+            f"{weights} knows {', '.join(loaded.expressions)} and {dataset.folder} has {', '.join(dataset.expressions)}: "
             "fewer than two in common, nothing to choose between"
         )
-    kept = found.without(tuple(name for name in found.expressions if name not in shared))
+    kept = dataset.without(tuple(name for name in dataset.expressions if name not in shared))
     known = known_groups(kept, kept.sequences)
     settings = loaded.settings
     store = FrameStore(kept, settings.model.image_size, settings.data)
     among = [loaded.expressions.index(name) for name in shared]
     engine = None if looks == 1 else Engine(loaded, looks)
-    said: list[Prediction] = []
+    predictions: list[Prediction] = []
     with meter("evaluating", len(kept.sequences), "sequences") as progress:
         for first in range(0, len(kept.sequences), AT_ONCE):
             some = list(kept.sequences[first : first + AT_ONCE])
             if engine is None:
-                said += predict_sequences(loaded.network, store, some, settings, among=among)
+                predictions += predict_sequences(loaded.network, store, some, settings, among=among)
             else:
-                said += _looked(engine, store, some, among)
+                predictions += _looked(engine, store, some, among)
             progress.advance(len(some))
     with whole_folder(out) as part:
-        write_predictions(part / "predictions.csv", said, shared)
-        write_subgroups(part / "subgroups.csv", subgroups(known, said))
+        write_predictions(part / "predictions.csv", predictions, shared)
+        write_subgroups(part / "subgroups.csv", subgroups(known, predictions))
         figures = {
-            **summary(said, shared),
+            **summary(predictions, shared),
             "expressions": list(shared),
             "left_out_of_the_choice": [name for name in loaded.expressions if name not in shared],
-            "sequences_left_out": len(found.sequences) - len(kept.sequences),
+            "sequences_left_out": len(dataset.sequences) - len(kept.sequences),
             "variant": settings.model.variant,
             "weights": weights,
             "looks": looks,
             "trained_on": loaded.about.get("set"),
-            "set": found.name,
+            "set": dataset.name,
             "epoch_chosen_by": "none: trained before",
-            "ece": reliability(said, shared).ece,
-            "confusion": confusions(said, shared).tolist(),
+            "ece": reliability(predictions, shared).ece,
+            "confusion": confusions(predictions, shared).tolist(),
         }
         write_json(part / "summary.json", figures)
     return figures
 
 
-def _looked(engine: Engine, store: FrameStore, sequences: list[Sequence], among: list[int]) -> list[Prediction]:
+def _looked(engine: Engine, store: FrameStore, sequences: list[SequenceRecord], among: list[int]) -> list[Prediction]:
     """Return what an engine says about some sequences of a set, with its looks and its temperature."""
     out = []
     for sequence in sequences:
         frames = store.frames(sequence, middle_frames(sequence.frames, engine.frames))
         likely = engine.scores([engine.encode(list(frames))])[0, among]
-        out.append(prediction(sequence, likely / likely.sum(), store.found.expressions))
+        out.append(prediction(sequence, likely / likely.sum(), store.dataset.expressions))
     return out
 
 
-def held_back(found: PreparedSet, settings: Settings) -> frozenset[str]:
+def held_back(dataset: PreparedSet, settings: Settings) -> frozenset[str]:
     """Return the subjects of a set that `train_on_all` leaves out of the training to choose the epoch by.
 
     Of a joined set these are the subjects that each of its sets would hold back alone.
@@ -384,11 +382,11 @@ def held_back(found: PreparedSet, settings: Settings) -> frozenset[str]:
         rng = np.random.default_rng([settings.train.seed, 2])
         return validation_split(subjects, settings.folds.validation_share, rng)
 
-    return frozenset().union(*(of(subjects) for subjects in found.subjects_by_set))
+    return frozenset().union(*(of(subjects) for subjects in dataset.subjects_by_set))
 
 
 def train_on_all(
-    found: PreparedSet, out: Path, settings: Settings, init: str | None = None, minutes: float = CHECKPOINT_MINUTES
+    dataset: PreparedSet, out: Path, settings: Settings, init: str | None = None, minutes: float = CHECKPOINT_MINUTES
 ) -> str:
     """Train one network on all subjects (less the validation split, where one chooses the epoch); write its weights.
 
@@ -405,35 +403,37 @@ def train_on_all(
         raise InputError("`tfen train` has no test subjects: --folds.select is last or validation")
     kept = out / "checkpoint"
     if kept.exists() and (out / "config.json").exists():
-        Keeper(kept).clear()
+        Checkpointer(kept).clear()
         return f"{out}: trained before"
     must_be_new(out, but=kept)
     start = load_torch(init, "start from") if init else None
     if processes.number() == 0:
-        _claim(kept, _description(found, settings, init))
+        _claim(kept, _description(dataset, settings, init))
     processes.wait()
-    training, validation = list(found.sequences), []
+    training, validation = list(dataset.sequences), []
     if settings.folds.select == "validation":
-        chosen = held_back(found, settings)
-        training, validation = found.of_subjects(set(found.subjects) - chosen), found.of_subjects(chosen)
-    store = FrameStore(found, settings.model.image_size, settings.data)
-    keeper = Keeper(kept, minutes)
+        chosen = held_back(dataset, settings)
+        training, validation = dataset.of_subjects(set(dataset.subjects) - chosen), dataset.of_subjects(chosen)
+    store = FrameStore(dataset, settings.model.image_size, settings.data)
+    checkpointer = Checkpointer(kept, minutes)
     try:
-        trained = train_network(store, training, validation, settings, settings.train.seed, start, keeper=keeper)
+        trained = train_network(
+            store, training, validation, settings, settings.train.seed, start, checkpointer=checkpointer
+        )
     except stopping.Stopped:
         raise
     except TfenError:  # going on would lead there again
-        keeper.clear()
+        checkpointer.clear()
         if processes.number() == 0:
             out.rmdir()
         raise
-    measured = trained.course.history[trained.epoch - 1].get("validation_accuracy")
+    measured = trained.history.epochs[trained.epoch - 1].get("validation_accuracy")
     temperature = None
     if validation:
-        said = predict_sequences(trained.network, store, validation, settings)
-        temperature = fit_temperature(said, found.expressions)
+        predictions = predict_sequences(trained.network, store, validation, settings)
+        temperature = fit_temperature(predictions, dataset.expressions)
     about = {
-        "set": found.name,
+        "set": dataset.name,
         "subjects": len({sequence.subject for sequence in training}),
         "sequences": len(training),
         "epoch": trained.epoch,
@@ -442,8 +442,8 @@ def train_on_all(
         "temperature": temperature,
     }
     if processes.number() == 0:
-        save_network(out, trained.network, settings, found.expressions, about)
-        keeper.clear()
+        save_network(out, trained.network, settings, dataset.expressions, about)
+        checkpointer.clear()
     processes.wait()
     checked = (
         "" if measured is None else f", {measured:.3f} right on {about['validation_subjects']} validation subjects"

@@ -13,14 +13,14 @@ from torch import nn
 
 from tfen.config import Settings
 from tfen.data.clips import FrameStore, face_of
-from tfen.data.prepared import Sequence
+from tfen.data.prepared import SequenceRecord
 from tfen.data.transforms import augmented, centre_crop, to_network
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.weights import load_imagenet
 from tfen.progress import meter
 from tfen.training import processes
 from tfen.training.adversarial import make_optimiser, prepare_network
-from tfen.training.checkpoints import Keeper, Part
+from tfen.training.checkpoints import Checkpointer, Part
 from tfen.training.processes import averaged, gathered, gathered_rows, seed_step
 
 
@@ -46,14 +46,14 @@ class FacePretraining:
 
 
 @dataclass
-class FaceCourse:
+class FaceHistory:
     """How the pretraining has gone so far: sums over the epoch at hand, figures of those that are done, the best."""
 
     loss: float = 0.0
     right: int = 0
     seen: int = 0
     best: float = -1.0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, loss: float, right: int, seen: int) -> None:
         self.loss, self.right, self.seen = self.loss + loss * seen, self.right + right, self.seen + seen
@@ -62,17 +62,17 @@ class FaceCourse:
         return {"loss": self.loss / max(self.seen, 1), "accuracy": self.right / max(self.seen, 1)}
 
     def end_epoch(self, figures: dict[str, Any]) -> None:
-        self.history.append(figures)
+        self.epochs.append(figures)
         self.loss, self.right, self.seen = 0.0, 0, 0
 
 
-def split_frames(sequences: list[Sequence], settings: Settings, seed: int) -> tuple[list, list]:
+def split_frames(sequences: list[SequenceRecord], settings: Settings, seed: int) -> tuple[list, list]:
     """Split each face's frames 4:1 at random; a face with fewer than five frames gives all to training.
 
     Returns:
         two lists of (sequence, frame number): for training, and held out.
     """
-    by_face: dict[str, list[tuple[Sequence, int]]] = {}
+    by_face: dict[str, list[tuple[SequenceRecord, int]]] = {}
     for sequence in sequences:
         by_face.setdefault(face_of(sequence, settings.data), []).extend((sequence, k) for k in range(sequence.frames))
     rng = np.random.default_rng([seed, 5])
@@ -87,22 +87,22 @@ def split_frames(sequences: list[Sequence], settings: Settings, seed: int) -> tu
 
 def pretrain_faces(
     store: FrameStore,
-    sequences: list[Sequence],
+    sequences: list[SequenceRecord],
     labels: dict[str, int],
     settings: Settings,
     accelerator: Accelerator,
     seed: int,
     start: LowerHalf | None = None,
-    keeper: Keeper | None = None,
+    checkpointer: Checkpointer | None = None,
 ) -> FacePretraining:
     """Train the face network on the frames of `sequences`; the held-out fifth only reports and picks the epoch.
 
     Args:
         labels: face label of each face, as `tfen.data.clips.face_labels` numbers them.
         start: F of a trained network to start from.
-        keeper: keeps checkpoints; a pretraining that was interrupted goes on from the last.
+        checkpointer: keeps checkpoints; a pretraining that was interrupted goes on from the last.
     """
-    face, keeper = settings.face, keeper or Keeper()
+    face, checkpointer = settings.face, checkpointer or Checkpointer()
     torch.manual_seed(seed)
     network = FaceNetwork(len(labels), settings.model.width, settings.model.adversary_dropout)
     if face.init == "imagenet":
@@ -115,11 +115,11 @@ def pretrain_faces(
     optimiser = accelerator.prepare_optimizer(make_optimiser([network], face.lr, settings.train))
     size, part, parts = face.batch_size, processes.number(), processes.count()
     steps = max(1, -(-len(train) // size))
-    course, best, first, skip = FaceCourse(), dict[str, torch.Tensor](), 0, 0
+    history, best, first, skip = FaceHistory(), dict[str, torch.Tensor](), 0, 0
     keeping: dict[str, Part] = {"network": network, "optimiser": optimiser, "best": best}
-    kept = keeper.restore("faces", keeping)
+    kept = checkpointer.restore("faces", keeping)
     if kept is not None:
-        first, skip, course = kept["epoch"], kept["step"], FaceCourse(**kept["course"])
+        first, skip, history = kept["epoch"], kept["step"], FaceHistory(**kept["course"])
 
     def batch(group: list, rngs: list[np.random.Generator] | None) -> tuple[torch.Tensor, torch.Tensor]:
         frames = np.stack([store.frames(sequence, np.array([k])) for sequence, k in group])
@@ -133,7 +133,7 @@ def pretrain_faces(
         return pixels[:, 0].to(accelerator.device), numbers.to(accelerator.device)
 
     def standing(epoch: int, step: int) -> dict[str, Any]:
-        return {"epoch": epoch, "step": step, "course": asdict(course)}
+        return {"epoch": epoch, "step": step, "course": asdict(history)}
 
     done = first * len(train) + skip * size
     with meter("face pretraining", face.epochs * len(train), "frames", done) as progress:
@@ -157,10 +157,10 @@ def pretrain_faces(
                 accelerator.backward(loss)
                 averaged([network])
                 optimiser.step()
-                course.add(loss.item(), int((scores.argmax(1) == numbers).sum()), len(numbers))
+                history.add(loss.item(), int((scores.argmax(1) == numbers).sum()), len(numbers))
                 progress.advance(len(numbers))
-                keeper.step_done("faces", keeping, partial(standing, epoch, step + 1))
-            figures = {"epoch": epoch + 1, **course.means()}
+                checkpointer.step_done("faces", keeping, partial(standing, epoch, step + 1))
+            figures = {"epoch": epoch + 1, **history.means()}
             if held_out:
                 network.eval()
                 own = held_out[part::parts]
@@ -170,14 +170,14 @@ def pretrain_faces(
                         pixels, numbers = batch(own[k : k + 256], None)
                         hits += (network(pixels).argmax(1) == numbers).tolist()
                 figures["held_out_accuracy"] = share = sum(gathered_rows(hits)) / len(held_out)
-                if share >= course.best:
-                    course.best = share
+                if share >= history.best:
+                    history.best = share
                     best.update({name: value.clone() for name, value in network.state_dict().items()})
-            course.end_epoch(figures)
+            history.end_epoch(figures)
             skip = 0
             progress.note(" ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch"))
-            keeper.step_done("faces", keeping, partial(standing, epoch + 1, 0))
-    keeper.save("faces", keeping, standing(face.epochs, 0))
+            checkpointer.step_done("faces", keeping, partial(standing, epoch + 1, 0))
+    checkpointer.save("faces", keeping, standing(face.epochs, 0))
     if best:
         network.load_state_dict(best)
-    return FacePretraining(network, course.best if best else None, course.history)
+    return FacePretraining(network, history.best if best else None, history.epochs)

@@ -12,15 +12,15 @@ from accelerate import Accelerator
 from tfen import stopping
 from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore, face_labels
-from tfen.data.prepared import Sequence
+from tfen.data.prepared import SequenceRecord
 from tfen.evaluation.metrics import Prediction
 from tfen.models.seresnet import LowerHalf
 from tfen.models.tfen import TFEN
 from tfen.models.weights import Loaded, build, load_fitting, load_imagenet, load_kinetics
 from tfen.progress import say
 from tfen.training import processes
-from tfen.training.adversarial import Course, train
-from tfen.training.checkpoints import Keeper
+from tfen.training.adversarial import History, train
+from tfen.training.checkpoints import Checkpointer
 from tfen.training.faces import FacePretraining, pretrain_faces
 from tfen.training.processes import gathered_rows
 
@@ -31,7 +31,7 @@ class Trained:
 
     network: TFEN
     faces: FacePretraining | None
-    course: Course
+    history: History
     epoch: int
 
 
@@ -42,14 +42,14 @@ def make_accelerator(settings: Settings) -> Accelerator:
 
 def train_network(
     store: FrameStore,
-    training: list[Sequence],
-    choosing: list[Sequence],
+    training: list[SequenceRecord],
+    choosing: list[SequenceRecord],
     settings: Settings,
     seed: int,
     start: Loaded | None = None,
     watch: Callable[[dict[str, Any]], None] | None = None,
-    face_sequences: list[Sequence] | None = None,
-    keeper: Keeper | None = None,
+    face_sequences: list[SequenceRecord] | None = None,
+    checkpointer: Checkpointer | None = None,
 ) -> Trained:
     """Train a network on `training`; `choosing` (may be empty) picks the epoch and nothing else.
 
@@ -57,11 +57,11 @@ def train_network(
         start: a trained network to start from; what does not fit starts afresh and is named.
         watch: called with every epoch's figures.
         face_sequences: sequences for the face pretraining if they are not those of `training`.
-        keeper: keeps checkpoints, and knows where to go on.
+        checkpointer: keeps checkpoints, and knows where to go on.
     """
     accelerator = make_accelerator(settings)
     data, model = settings.data, settings.model
-    expressions = store.found.expressions
+    expressions = store.dataset.expressions
     for_faces = face_sequences or training
     labels = face_labels(for_faces, data)
     torch.manual_seed(seed)
@@ -76,14 +76,14 @@ def train_network(
     faces = None
     if network.face_extractor is not None and settings.face.epochs > 0:
         first = start.network.face_extractor if start is not None else None
-        faces = pretrain_faces(store, for_faces, labels, settings, accelerator, seed, first, keeper)
+        faces = pretrain_faces(store, for_faces, labels, settings, accelerator, seed, first, checkpointer)
         network.face_extractor.load_state_dict(faces.network.lower.state_dict())
         if network.adversary is not None:
             network.adversary.load_state_dict(faces.network.upper.state_dict())
     part, device = processes.part(), accelerator.device
     clips = Clips(store, training, model.frames, model.image_size, labels, part, device)
     measured = Clips(store, choosing, model.frames, model.image_size, part=part, device=device)
-    course = train(
+    history = train(
         network,
         clips,
         settings,
@@ -91,13 +91,13 @@ def train_network(
         seed,
         (lambda current: accuracy(current, measured, settings)) if choosing else None,
         watch,
-        keeper,
+        checkpointer,
     )
     epoch = settings.train.epochs
-    if course.best_epoch is not None:
-        network.load_state_dict(course.best_weights)
-        epoch = course.best_epoch
-    return Trained(network.eval(), faces, course, epoch)
+    if history.best_epoch is not None:
+        network.load_state_dict(history.best_weights)
+        epoch = history.best_epoch
+    return Trained(network.eval(), faces, history, epoch)
 
 
 def start_from(network: TFEN, expressions: tuple[str, ...], start: Loaded) -> None:
@@ -119,7 +119,7 @@ def start_from(network: TFEN, expressions: tuple[str, ...], start: Loaded) -> No
 def predict_sequences(
     network: TFEN,
     store: FrameStore,
-    sequences: list[Sequence],
+    sequences: list[SequenceRecord],
     settings: Settings,
     fold: int = 0,
     among: list[int] | None = None,
@@ -155,12 +155,12 @@ def predict(
 
 
 def prediction(
-    sequence: Sequence, probabilities: np.ndarray, expressions: tuple[str, ...], fold: int = 0
+    sequence: SequenceRecord, probabilities: np.ndarray, expressions: tuple[str, ...], fold: int = 0
 ) -> Prediction:
     """Return what probabilities (K,) of the set's expressions say about a sequence."""
-    said = expressions[int(probabilities.argmax())]
+    predictions = expressions[int(probabilities.argmax())]
     values = tuple(round(float(value), 6) for value in probabilities)
-    return Prediction(fold, sequence.name, sequence.subject, sequence.expression, said, values)
+    return Prediction(fold, sequence.name, sequence.subject, sequence.expression, predictions, values)
 
 
 def _device(network: torch.nn.Module) -> torch.device:
@@ -171,5 +171,5 @@ def _device(network: torch.nn.Module) -> torch.device:
 
 def accuracy(network: TFEN, clips: Clips, settings: Settings) -> float:
     """Return the share of sequences that the network gets right."""
-    said = predict(network, clips, settings)
-    return sum(one.true == one.predicted for one in said) / len(said)
+    predictions = predict(network, clips, settings)
+    return sum(one.true == one.predicted for one in predictions) / len(predictions)

@@ -10,7 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from tfen.data.folds import validation_split
-from tfen.data.prepared import PreparedSet, Sequence, read_image
+from tfen.data.prepared import PreparedSet, SequenceRecord, read_image
 from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
 from tfen.files import must_be_new, write_json
@@ -26,7 +26,7 @@ FLIPPED = np.array(
 
 
 def train_landmarks(
-    found: PreparedSet,
+    dataset: PreparedSet,
     out: Path,
     epochs: int = 30,
     batch_size: int = 64,
@@ -43,9 +43,9 @@ def train_landmarks(
         InputError: the set has no landmarks, or `out` exists.
     """
     must_be_new(out)
-    held_out = validation_split(found.subjects, 1 / 12, np.random.default_rng([seed, 2]))
-    train = _load(found, found.of_subjects(set(found.subjects) - held_out))
-    test = _load(found, found.of_subjects(held_out))
+    held_out = validation_split(dataset.subjects, 1 / 12, np.random.default_rng([seed, 2]))
+    train = _load(dataset, dataset.of_subjects(set(dataset.subjects) - held_out))
+    test = _load(dataset, dataset.of_subjects(held_out))
     torch.manual_seed(seed)
     network = LandmarkNetwork(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.02)
@@ -73,7 +73,7 @@ def train_landmarks(
     save_weights(out / "landmarks.safetensors", {name: value.half() for name, value in network.state_dict().items()})
     figures = {
         "faces": len(train),
-        "subjects": len(found.subjects) - len(held_out),
+        "subjects": len(dataset.subjects) - len(held_out),
         "held_out_subjects": len(held_out),
         "held_out_error": error,
         "epochs": epochs,
@@ -101,16 +101,16 @@ def landmark_loss(network: LandmarkNetwork, x_B1HW: Tensor, target_BP2: Tensor) 
     return 10 * functional.smooth_l1_loss(points, target_BP2, beta=0.01) + 0.1 * crossed
 
 
-def _load(found: PreparedSet, sequences: list[Sequence]) -> list[tuple[Array, Array]]:
+def _load(dataset: PreparedSet, sequences: list[SequenceRecord]) -> list[tuple[Array, Array]]:
     """Return grey frames and their landmarks."""
     out = []
     for one in sequences:
-        points = found.truth(one, "landmarks", (68, 2))
+        points = dataset.truth(one, "landmarks", (68, 2))
         if points is None:
             raise InputError(
-                f"{found.folder} does not know the landmarks of {one.name}; sets made by `tfen synth` alone do"
+                f"{dataset.folder} does not know the landmarks of {one.name}; sets made by `tfen synth` alone do"
             )
-        for path, own in zip(found.frame_files(one), points):
+        for path, own in zip(dataset.frame_files(one), points):
             out.append((cv2.cvtColor(np.ascontiguousarray(read_image(path)), cv2.COLOR_RGB2GRAY), own))
     return out
 
@@ -187,8 +187,8 @@ def _error(network: LandmarkNetwork, test: list[tuple[Array, Array]]) -> float:
                 centre, side = around(points)
                 squares.append(look(image, centre, side))
                 sides.append((centre, side))
-            found = network(standardised(np.stack(squares))).numpy()
-            for (_, points), own, (centre, side) in zip(group, found, sides):
+            predicted = network(standardised(np.stack(squares))).numpy()
+            for (_, points), own, (centre, side) in zip(group, predicted, sides):
                 eyes = float(np.linalg.norm(points[36] - points[45]))
                 total += float(np.linalg.norm(centre + (own - 0.5) * side - points, axis=1).mean()) / eyes
     return total / len(test)

@@ -31,26 +31,26 @@ def find(source: Path) -> Findings:
         raise InputError(
             f"{source} is not CK+: expected the folders cohn-kanade-images and Emotion (and Landmarks), as handed out"
         )
-    found = Findings()
+    findings = Findings()
     for subject in folders(pictures):
         for sequence in folders(subject):
             name = f"{subject.name}_{sequence.name}"
             try:
                 expression = _label(emotions / subject.name / sequence.name)
                 if expression is None:
-                    found.unlabelled += 1
+                    findings.unlabelled += 1
                     continue
                 files = images(sequence)
                 if not files:
                     raise InputError(f"{sequence} holds no images")
-                found.recordings.append(
+                findings.recordings.append(
                     Recording(
                         name, subject.name, expression, files, landmarks=_landmarks(marks, subject, sequence, files)
                     )
                 )
             except InputError as error:
-                found.left_out[name] = str(error)
-    return found
+                findings.left_out[name] = str(error)
+    return findings
 
 
 def _label(folder: Path) -> str | None:

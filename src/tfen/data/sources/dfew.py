@@ -39,29 +39,29 @@ def find(source: Path, form: Form | None = None) -> Findings:
         raise InputError(
             f"{source} holds no {form or ' nor '.join(FORMS)}: expected Clip/clip_224x224/00001/... as handed out"
         )
-    found = Findings()
-    labels = _labels(source, found)
+    findings = Findings()
+    labels = _labels(source, findings)
     media = {_number(path.stem if path.is_file() else path.name): path for path in children(chosen)}
     for number, label in sorted(labels.items()):
         name = f"{number:05d}"
         path = media.get(number)
         if path is None:
-            found.left_out[name] = f"{chosen} has no clip {number}"
+            findings.left_out[name] = f"{chosen} has no clip {number}"
         elif path.is_dir():
             files = images(path)
             if files:
-                found.recordings.append(
+                findings.recordings.append(
                     Recording(name, name, LABELS[label - 1], files, cropped=chosen.name != "original")
                 )
             else:
-                found.left_out[name] = f"{path} holds no images"
+                findings.left_out[name] = f"{path} holds no images"
         elif path.suffix.lower() in VIDEOS:
-            found.recordings.append(
+            findings.recordings.append(
                 Recording(name, name, LABELS[label - 1], video=path, cropped=chosen.name != "original")
             )
         else:
-            found.left_out[name] = f"{path} is neither a folder of images nor a film"
-    return found
+            findings.left_out[name] = f"{path} is neither a folder of images nor a film"
+    return findings
 
 
 def _number(text: str) -> int:
@@ -69,8 +69,8 @@ def _number(text: str) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() else -1
 
 
-def _labels(source: Path, found: Findings) -> dict[int, int]:
-    """Return the label (1 to 7) of each clip's number; the official folds go into `found`."""
+def _labels(source: Path, findings: Findings) -> dict[int, int]:
+    """Return the label (1 to 7) of each clip's number; the official folds go into `findings`."""
     split = next((path for path in folders(source) if path.name.lower().startswith("emolabel")), None)
     if split is None:
         return _from_annotation(source)
@@ -79,7 +79,7 @@ def _labels(source: Path, found: Findings) -> dict[int, int]:
         part = "train" if folder.name.lower().startswith("train") else "test"
         for path in children(folder):
             if path.suffix.lower() == ".csv":
-                rows += _read_split(path, part, found)
+                rows += _read_split(path, part, findings)
     if not rows:
         raise InputError(
             f"{split} holds no set_1.csv to set_5.csv; expected train(single-labeled) and test(single-labeled)"
@@ -87,22 +87,22 @@ def _labels(source: Path, found: Findings) -> dict[int, int]:
     if min(label for *_, label in rows) == 0:
         if max(label for *_, label in rows) > 6:
             raise InputError(f"{split} has labels from 0 to 7; expected 1 to 7 (or 0 to 6)")
-        found.notes.append(f"the labels of {split.name} count from 0 (a known copy of the CSVs); read as 1 to 7")
+        findings.notes.append(f"the labels of {split.name} count from 0 (a known copy of the CSVs); read as 1 to 7")
         rows = [(fold, part, number, label + 1) for fold, part, number, label in rows]
     labels: dict[int, int] = {}
     for _, _, number, label in rows:
         if labels.setdefault(number, label) != label:
             low, high = sorted((labels[number], label))
-            found.left_out[f"{number:05d}"] = f"{split.name} gives clip {number} two labels: {low} and {high}"
-    for name in found.left_out:
+            findings.left_out[f"{number:05d}"] = f"{split.name} gives clip {number} two labels: {low} and {high}"
+    for name in findings.left_out:
         labels.pop(int(name), None)
-    found.folds = [
+    findings.folds = [
         {"fold": fold, "sequence": f"{number:05d}", "part": part} for fold, part, number, _ in rows if number in labels
     ]
     return labels
 
 
-def _read_split(path: Path, part: str, found: Findings) -> list[tuple[str, str, int, int]]:
+def _read_split(path: Path, part: str, findings: Findings) -> list[tuple[str, str, int, int]]:
     fold = path.stem.removeprefix("set_")
     out = []
     for row_number, row in enumerate(read_csv(path, ("video_name", "label"), "a table of labels"), 2):
@@ -112,7 +112,7 @@ def _read_split(path: Path, part: str, found: Findings) -> list[tuple[str, str, 
         except ValueError:
             label = -1
         if number < 0 or not 0 <= label <= 7:
-            found.notes.append(
+            findings.notes.append(
                 f"{path} row {row_number}: {row['video_name']!r}, {row['label']!r} is no clip with a label; passed over"
             )
             continue

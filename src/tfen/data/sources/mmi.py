@@ -30,19 +30,19 @@ def find(source: Path) -> Findings:
     sessions = folders(root)
     if not sessions:
         raise InputError(f"{source} is not MMI: expected Sessions/<number>/ with a film and its XML, as handed out")
-    found = Findings()
+    findings = Findings()
     for session in sessions:
         name = f"session-{session.name}"
         try:
             recording = _session(session)
         except InputError as error:
-            found.left_out[name] = str(error)
+            findings.left_out[name] = str(error)
             continue
         if recording is None:
-            found.unlabelled += 1
+            findings.unlabelled += 1
         else:
-            found.recordings.append(recording)
-    return found
+            findings.recordings.append(recording)
+    return findings
 
 
 def _session(session: Path) -> Recording | None:

@@ -57,27 +57,27 @@ def _place(source: Path, camera: str, light: str, cropped: bool) -> Path | None:
 
 
 def _from_images(place: Path, cropped: bool) -> Findings:
-    found = Findings()
+    findings = Findings()
     for subject in folders(place):
         if not re.fullmatch(r"P\d+", subject.name, re.I):
-            found.notes.append(f"{subject} is no subject (P001 ...) and was passed over")
+            findings.notes.append(f"{subject} is no subject (P001 ...) and was passed over")
             continue
         for folder in folders(subject):
             expression = canonical(folder.name)
             name = f"{subject.name}_{expression}"
             if expression not in EXPRESSIONS:
-                found.left_out[name] = f"{folder} is none of {', '.join(EXPRESSIONS)}"
+                findings.left_out[name] = f"{folder} is none of {', '.join(EXPRESSIONS)}"
                 continue
             files = images(folder)
             if not files:
-                found.left_out[name] = f"{folder} holds no images"
+                findings.left_out[name] = f"{folder} holds no images"
                 continue
-            found.recordings.append(Recording(name, subject.name, expression, files, cropped=cropped))
-    return found
+            findings.recordings.append(Recording(name, subject.name, expression, files, cropped=cropped))
+    return findings
 
 
 def _films(source: Path, camera: str, light: str) -> Findings:
-    found = Findings()
+    findings = Findings()
     for path in sorted(path for path in source.rglob("*") if path.suffix.lower() in VIDEOS):
         words = path.stem.split("_")
         other = "NI" if camera == "VL" else "VL"
@@ -86,7 +86,7 @@ def _films(source: Path, camera: str, light: str) -> Findings:
         subject = next((word for word in (*words, *reversed(path.parts)) if re.fullmatch(r"P\d+", word, re.I)), None)
         expression = ENDINGS.get(words[-1].upper())
         if subject is None or expression is None:
-            found.left_out[path.stem] = f"{path}: expected a name with P001 ... that ends in A, D, F, H, S1 or S2"
+            findings.left_out[path.stem] = f"{path}: expected a name with P001 ... that ends in A, D, F, H, S1 or S2"
             continue
-        found.recordings.append(Recording(f"{subject}_{expression}", subject, expression, video=path))
-    return found
+        findings.recordings.append(Recording(f"{subject}_{expression}", subject, expression, video=path))
+    return findings

@@ -53,11 +53,13 @@ class Expected:
         """Return one sentence for each count that is not the published one."""
         own = list(recordings)
         counts = Counter(one.expression for one in own)
-        found = [("sequences", len(own), self.sequences)]
+        differences = [("sequences", len(own), self.sequences)]
         if self.subjects is not None:
-            found.append(("subjects", len({one.subject for one in own}), self.subjects))
-        found += [(f"sequences of {name}", counts[name], count) for name, count in self.per_expression.items()]
-        return [f"{count} {what}, published are {published}" for what, count, published in found if count != published]
+            differences.append(("subjects", len({one.subject for one in own}), self.subjects))
+        differences += [(f"sequences of {name}", counts[name], count) for name, count in self.per_expression.items()]
+        return [
+            f"{count} {what}, published are {published}" for what, count, published in differences if count != published
+        ]
 
 
 def children(folder: Path) -> list[Path]:
