@@ -25,7 +25,7 @@ def test_two_who_cross_go_on_their_way(hidden: int) -> None:
     tracker = FaceTracker(RATE)
     for step in range(30):
         left, right = box(100 + 13 * step, 100), box(491 - 13 * step, 112)
-        covered = 0 < hidden and abs(step - 15) <= hidden // 2
+        covered = hidden > 0 and abs(step - 15) <= hidden // 2
         assert tracker.update([left] if covered else [left, right]) == ([0] if covered else [0, 1]), step
 
 
