@@ -246,5 +246,6 @@ def test_help_loses_no_words_in_angle_brackets() -> None:
         ("evaluate", "runs/SET-evaluated"),
     ):
         assert words in tfen(command, "--help").stdout
-    root = Path(__file__).parent.parent
-    assert not re.findall(r"^ {8}[^\"#']*<\w+>.*", (root / "src/tfen/cli.py").read_text(), re.M)
+    commands = Path(__file__).parent.parent / "src/tfen/cli"
+    for path in commands.glob("*.py"):
+        assert not re.findall(r"^ {8}[^\"#']*<\w+>.*", path.read_text(), re.M), path

@@ -13,7 +13,7 @@ from tfen.synth.expressions import ACTION_UNITS, PROTOTYPES, action_units, actio
 from tfen.synth.film import LAB, Performer
 from tfen.synth.generate import the_head
 from tfen.synth.people import Subject, make_subject
-from tfen.synth.skin import grid, lip_light
+from tfen.synth.skins import grid, lip_light
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -86,6 +86,10 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def write_yaml(path: Path, value: Any) -> None:
+    write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+
+
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file; `what` names it in the error."""
     try:

@@ -19,72 +19,28 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tfen import __version__
 from tfen.data.folds import COLUMNS, OFFICIAL
 from tfen.data.prepared import SequenceRecord, read_image, write_set
-from tfen.data.sources.recordings import Expected, Findings, Recording, inside
+from tfen.data.settings import PrepareSettings
+from tfen.data.sources.recordings import Findings, Published, Recording, inside
 from tfen.errors import InputError
-from tfen.faces.align import Align, Place, cut, place_from_landmarks
+from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.faces.detection import FaceDetector, make_detector
 from tfen.faces.landmarks import confirmed, packaged_landmarker
-from tfen.files import clear_errors, must_be_new, read_json, whole_folder, write_csv, write_json
+from tfen.files import clear_errors, read_json, whole_folder, write_csv, write_json
+from tfen.folders import Format, claim
 from tfen.labels import in_order
 from tfen.progress import meter, say
 from tfen.spread import use_threads
 from tfen.video.reading import read_frames
 
 Array = np.ndarray
+PREPARED_SET = Format("a prepared set", "prepare.json")
 QUALITY = 95
 WIDE = 1.55
 """A film wider than this, once upright, may show two views side by side."""
 LOOKED_AT = 5
 """Frames from the beginning of a film in which the upright view is looked for."""
-
-
-@dataclass(frozen=True)
-class Square:
-    """The part of every image that is taken: left, top and side, in pixels of the source."""
-
-    left: int
-    top: int
-    side: int
-
-    @staticmethod
-    def parse(text: str) -> "Square":
-        """Read "left,top,side"."""
-        try:
-            left, top, side = (int(part) for part in text.split(","))
-        except ValueError:
-            raise InputError(
-                f"the box {text!r} is not understood: expected left,top,side in pixels, such as 110,130,180"
-            ) from None
-        if side < 8 or left < 0 or top < 0:
-            raise InputError(
-                f"the box {text!r} is out of range: expected left and top of at least 0 and a side of at least 8"
-            )
-        return Square(left, top, side)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrepareSettings:
-    """How faces are found and cut out."""
-
-    size: int = 244
-    """Side of the stored crops, pixels."""
-    detector: str = "haar"
-    """Finds the faces; "none" takes the box, or the largest centred square."""
-    detector_model: str | None = None
-    """The detector's model file, where it needs one."""
-    align: Align = "eyes"
-    """eyes: crops are turned until the eyes are level (needs landmarks). none: as they are, as in the paper."""
-    grey: bool = False
-    """Take the colour away."""
-    box: Square | None = None
-    """The face's square in every image; no face is looked for then."""
-
-    def __post_init__(self) -> None:
-        if not 16 <= self.size <= 2048:
-            raise InputError(f"size is {self.size}, expected 16 to 2048 pixels")
 
 
 @dataclass
@@ -105,7 +61,7 @@ def prepare(
     set_name: str,
     findings: Findings,
     settings: PrepareSettings,
-    expected: Expected | None = None,
+    published: Published | None = None,
     jobs: int | None = None,
 ) -> dict[str, Any]:
     """Prepare recordings in `out` and return the counts.
@@ -114,17 +70,16 @@ def prepare(
         InputError: nothing to prepare, or `out` holds something else.
     """
     if settings.detector != "none":
-        make_detector(settings.detector, None if settings.detector_model is None else Path(settings.detector_model))
+        make_detector(settings.detector, settings.detector_model)
     if out.resolve() == source.resolve() or source.resolve() in out.resolve().parents:
         raise InputError(f"{out} lies inside the source {source}, which is never changed; choose a place outside it")
     recordings = _usable(source, findings)
     in_order(one.expression for one in recordings)
     description = {
         "set": set_name,
-        "tfen": __version__,
         "settings": {**asdict(settings), "detector_model": _fingerprint(settings.detector_model)},
     }
-    _claim(out, description)
+    claim(out, PREPARED_SET, description, {"settings": asdict(PrepareSettings())})
     missing = [one for one in recordings if not _record_path(out, one.name).exists()]
     with meter("preparing", len(recordings), "sequences", len(recordings) - len(missing)) as progress:
         for name, reason in _run(missing, out, settings, jobs or os.cpu_count() or 1):
@@ -139,7 +94,7 @@ def prepare(
         shutil.rmtree(out)
         first = next(record.left_out for record in records.values())
         raise InputError(f"{source}: none of its {len(recordings)} sequences could be prepared; the first: {first}")
-    notes = [*findings.notes, *(expected.differences(kept) if expected is not None else [])]
+    notes = [*findings.notes, *(published.differences(kept) if published is not None else [])]
     for note in notes:
         say(f"{set_name}: {note}")
     marked = {one.name: records[one.name].marked for one in kept if records[one.name].marked}
@@ -151,6 +106,7 @@ def prepare(
         names = {one.name for one in kept}
         write_csv(out / OFFICIAL, COLUMNS, [row for row in findings.folds if row["sequence"] in names])
     about = {
+        **PREPARED_SET.stamp(),
         **description,
         "left_out": left_out,
         "unlabelled": findings.unlabelled,
@@ -192,25 +148,11 @@ def safe_name(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name).lstrip(".") or "_"
 
 
-def _fingerprint(model: str | None) -> str | None:
+def _fingerprint(model: Path | None) -> str | None:
     """Return the model file's name and SHA-256, so that a set says what found its faces."""
     if model is None:
         return None
-    return f"{Path(model).name} sha256:{hashlib.sha256(Path(model).read_bytes()).hexdigest()}"
-
-
-def _claim(out: Path, description: dict[str, Any]) -> None:
-    """Write what is being prepared, or check that it is what was begun here."""
-    marker = out / "prepare.json"
-    if marker.exists():
-        begun = read_json(marker, "the settings of a prepared set")
-        for key, value in {**description, **description["settings"]}.items():
-            there = {**begun, **begun.get("settings", {})}.get(key)
-            if key != "settings" and there != value:
-                raise InputError(f"{out} was begun with {key} = {there}, not {value}; choose another folder")
-        return
-    must_be_new(out)
-    write_json(marker, description)
+    return f"{model.name} sha256:{hashlib.sha256(model.read_bytes()).hexdigest()}"
 
 
 def _record_path(out: Path, name: str) -> Path:

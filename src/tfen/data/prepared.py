@@ -12,7 +12,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from tfen.errors import InputError
@@ -137,6 +136,8 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing or no image that can be read.
     """
+    import cv2
+
     try:
         data = np.fromfile(path, np.uint8)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:

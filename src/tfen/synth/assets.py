@@ -15,12 +15,12 @@ import warp as wp
 
 from tfen.data.prepared import read_image
 from tfen.errors import InputError
-from tfen.synth import skin as skins
+from tfen.synth import skins
 from tfen.synth.head import ACROSS_RANGE, BASE_VERTICES, DOWN_RANGE, INSIDE_LIP, SKIN, Head, Shape
 from tfen.synth.kernels import nearest_on_mesh
 from tfen.synth.parts import TEXTURE, Jaw, Part
 from tfen.synth.people import Subject
-from tfen.synth.skin import SkinMaps, SkinTraits
+from tfen.synth.skins import SkinMaps, SkinTraits
 
 Array = np.ndarray
 HAIR = {

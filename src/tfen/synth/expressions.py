@@ -1,15 +1,12 @@
-"""Expressions as facial actions, and how strong they are over the time of a sequence.
+"""Expressions as facial actions.
 
 Prototypes follow EMFACS (Ekman & Friesen): happiness is AU6 + AU12, surprise AU1 + AU2 + AU5 + AU26, and so
 on, each written with the 52 facial actions of Anny's head. Several variants an expression, since people differ.
 """
 
-from typing import Literal, get_args
-
 import numpy as np
 
-Dynamics = Literal["onset-apex", "onset-apex-offset", "apex-neutral", "held", "speaking"]
-DYNAMICS: tuple[str, ...] = get_args(Dynamics)
+from tfen.synth.dynamics import DYNAMICS, intensity
 
 Weights = dict[str, float]
 
@@ -199,28 +196,6 @@ ACTION_UNITS: dict[str, tuple[str, ...]] = {
 """FACS action unit -> the facial actions of the head that show it (a unit's weight is their mean)."""
 
 
-def intensity(dynamics: str, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the strength of the expression in every frame, shape (frames,), 0 (neutral) to 1 (apex).
-
-    onset-apex rises and stays; onset-apex-offset rises, stays and falls; apex-neutral falls; held stays at the
-    apex; speaking rises while the mouth talks (see `speech`).
-    """
-    time = np.linspace(0, 1, frames) if frames > 1 else np.ones(1)
-    speed, bend = rng.uniform(1.0, 1.6), rng.uniform(0.7, 1.5)
-
-    def rise(x: np.ndarray) -> np.ndarray:
-        x = np.clip(x, 0, 1) ** bend
-        return x * x * (3 - 2 * x)
-
-    if dynamics == "held":
-        return np.clip(1 - 0.15 * rng.random() + 0.05 * np.sin(6 * time + rng.uniform(0, 6)), 0, 1)
-    if dynamics == "apex-neutral":
-        return rise(speed * (1 - time))
-    if dynamics == "onset-apex-offset":
-        return np.minimum(rise(2.6 * speed * time), rise(2.6 * speed * (1 - time)))
-    return rise(speed * time)
-
-
 def speech(frames: int, actions: list[str], rng: np.random.Generator) -> np.ndarray:
     """Return mouth movement as in talking, shape (frames, 52): jaw, funnel, pucker and lips over time."""
     time = np.arange(frames) / 25.0
@@ -306,7 +281,7 @@ def actions_over_time(
     still = [i for i, name in enumerate(actions) if not name.startswith(("tongue", "jaw", "eyeBlink", "eyeLook"))]
     for column in rng.choice(still, 4, replace=False):
         out[:, column] += abs(rng.normal(0, 0.04))
-    if dynamics == "speaking":
+    if DYNAMICS[dynamics].speaking:
         out += speech(frames, actions, rng) * (1 - 0.5 * curve[:, None])
     gaze = rng.normal(0, 0.12, 2)
     for names, amount in (

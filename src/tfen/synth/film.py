@@ -1,104 +1,22 @@
 """One subject, drawn: a `Performer` is built once and then shows any number of sequences."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
 from tfen.faces.box import eyes_and_mouth, face_box
-from tfen.synth import skin as skins
+from tfen.synth import skins
 from tfen.synth.assets import dress
 from tfen.synth.expressions import LAUGH, action_units, actions_over_time, resting
 from tfen.synth.head import BODY, EYE, INSIDE_LIP, MOUTH, SKIN, Head
 from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
 from tfen.synth.people import Subject
 from tfen.synth.renderer import Camera, Light, Scene, project
+from tfen.synth.settings import Variation
 
 Array = np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variation:
-    """The stated ranges within which sequences differ; angles in degrees, other units where they stand."""
-
-    yaw: float = 8.0
-    """Standard deviation of the head's turn to a side."""
-    pitch: float = 5.0
-    """Standard deviation of the nod."""
-    roll: float = 3.5
-    """Standard deviation of the tilt."""
-    motion: float = 3.0
-    """Standard deviation of the drift of each angle over a sequence."""
-    distance: tuple[float, float] = (0.55, 1.6)
-    """From the camera to the face, metres."""
-    zoom: float = 0.05
-    """Standard deviation of the box's scale around the stated box."""
-    shift: float = 0.025
-    """Standard deviation of the box's place, in sides of the box."""
-    strength: tuple[float, float] = (0.6, 1.05)
-    """Strength of the expression at its apex; 1 is the full prototype."""
-    faint_smiles: bool = True
-    """Whether happiness may be a smile for company, too, as faint as half of those in photographs."""
-    rest: float = 0.12
-    """Standard deviation of what a face shows at rest, in full actions."""
-    lips: float = 0.0
-    """How far lips go beyond those of Anny's people: factor on the ranges of fullness and of tone (people.py)."""
-    shine: float = 0.0
-    """How far skins and lips shine beyond the common gloss: factor on the ranges (people.py)."""
-    exposure: tuple[float, float] = (0.75, 1.35)
-    """Factor on the light."""
-    white_balance: float = 0.06
-    """Standard deviation of the logarithm of the factors on red and blue."""
-    key_angle: float = 65.0
-    """How far to a side the key light may stand."""
-    key_strength: tuple[float, float] = (0.55, 1.05)
-    """Strength of the key light."""
-    ambient: tuple[float, float] = (0.18, 0.6)
-    """Strength of the light from everywhere; where it is strong, the face is flat."""
-    shadow: tuple[float, float] = (0.2, 0.95)
-    """How much of the key light a shadow takes away."""
-    noise: tuple[float, float] = (0.002, 0.016)
-    """Standard deviation of the sensor's noise, in units of full scale."""
-    blur: tuple[float, float] = (0.0, 0.9)
-    """Standard deviation of the blur in pixels of a 112-pixel picture."""
-    compression: tuple[int, int] = (45, 97)
-    """JPEG quality of the camera, before the frame is stored."""
-    framing: float = 1.0
-    """Side of the picture in sides of the face's box; 1 shows the face alone."""
-    turned: float = 0.0
-    """Yaw that is added to every frame: 90 shows the face from the side."""
-
-
-WILD = Variation()
-"""Anybody's camera: poses, lights and qualities differ widely."""
-LAB = Variation(
-    yaw=4.0,
-    pitch=3.0,
-    roll=2.0,
-    motion=1.5,
-    distance=(0.9, 1.6),
-    zoom=0.03,
-    shift=0.015,
-    strength=(0.75, 1.1),
-    faint_smiles=False,
-    rest=0.0,
-    exposure=(0.9, 1.2),
-    white_balance=0.02,
-    key_angle=30.0,
-    shadow=(0.1, 0.6),
-    noise=(0.002, 0.008),
-    blur=(0.0, 0.4),
-    compression=(80, 97),
-)
-"""A laboratory: frontal faces, even light, one good camera."""
-WIDER = Variation(rest=0.2, key_strength=(0.25, 1.05), ambient=(0.18, 1.0))
-"""As wild, with flatter light, and people whose faces at rest are far from the prototype."""
-WIDEST = replace(WIDER, lips=1.0)
-"""As wider, with people whose lips are fuller, lighter or darker."""
-SHINY = replace(WIDEST, shine=1.0)
-"""As widest, with people whose skin or lips shine."""
-VARIATIONS = {"lab": LAB, "wild": WILD, "wider": WIDER, "widest": WIDEST, "shiny": SHINY}
 
 
 @dataclass(frozen=True)
@@ -251,7 +169,7 @@ class Performer:
 
         Args:
             expression: a canonical expression.
-            dynamics: see `tfen.synth.expressions.intensity`.
+            dynamics: see `tfen.synth.dynamics.DYNAMICS`.
             frames: number of frames.
             size: pixels along each side.
             rng: the sequence's own random numbers: the same ones give the same bytes.

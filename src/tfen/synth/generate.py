@@ -4,7 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,63 +12,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tfen import __version__
 from tfen.data.prepared import SequenceRecord, write_set
-from tfen.errors import InputError
-from tfen.files import clear_errors, must_be_new, read_json, whole_folder, write_json, write_text
+from tfen.files import clear_errors, read_json, whole_folder, write_json, write_text
+from tfen.folders import Format, claim
 from tfen.labels import EXPRESSIONS
 from tfen.progress import meter
-from tfen.synth.expressions import ACTION_UNITS, DYNAMICS
-from tfen.synth.film import Performer, Variation
+from tfen.synth.dynamics import DYNAMICS
+from tfen.synth.expressions import ACTION_UNITS
+from tfen.synth.film import Performer
 from tfen.synth.people import make_subject
+from tfen.synth.settings import SynthSettings
 
+SYNTHETIC_SET = Format("a synthetic set", "synth.json")
 QUALITY = 95
 """JPEG quality of the stored frames."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SynthSettings:
-    """What a synthetic set is made of; with the seed it determines every byte."""
-
-    subjects: int = 60
-    frames: int = 12
-    size: int = 112
-    seed: int = 0
-    dynamics: tuple[str, ...] = ("onset-apex",)
-    expressions: tuple[str, ...] = EXPRESSIONS
-    repeats: int = 1
-    """Sequences of each expression and dynamics for every subject."""
-    more: tuple[str, ...] = ()
-    """Expressions of which there is one more, for every time that they are named."""
-    first_subject: int = 0
-    """Number of the first subject: sets with other numbers have other people."""
-    assets: str | None = None
-    """Folder of MakeHuman's assets, for textured skin and hair; None: procedural."""
-    variation: Variation = field(default_factory=Variation)
-
-    def __post_init__(self) -> None:
-        for name in ("subjects", "frames", "repeats"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if not 16 <= self.size <= 2048:
-            raise InputError(f"size is {self.size}, expected 16 to 2048 pixels")
-        for name in self.dynamics:
-            if name not in DYNAMICS:
-                raise InputError(f"dynamics {name!r} is unknown; choose from {', '.join(DYNAMICS)}")
-        for name in self.expressions:
-            if name not in EXPRESSIONS:
-                raise InputError(f"expression {name!r} is unknown; choose from {', '.join(EXPRESSIONS)}")
-        for name in self.more:
-            if name not in self.expressions:
-                raise InputError(f"more of {name!r} cannot be made; choose from {', '.join(self.expressions)}")
-        if self.assets is not None and not Path(self.assets).is_dir():
-            raise InputError(f"{self.assets} does not exist; --assets wants the folder of MakeHuman's assets")
-        self.__dict__["expressions"] = tuple(name for name in EXPRESSIONS if name in self.expressions)
-
-    def record(self) -> dict[str, Any]:
-        out = asdict(self)
-        out["assets"] = None if self.assets is None else Path(self.assets).name
-        return out
 
 
 @dataclass(frozen=True)
@@ -90,7 +47,9 @@ def sequences_of(settings: SynthSettings, subject: str) -> list[_Plan]:
                     parts.append(dynamics)
                 if settings.repeats > 1 or repeat > 0:
                     parts.append(str(repeat + 1))
-                number = (DYNAMICS.index(dynamics) * len(EXPRESSIONS) + EXPRESSIONS.index(expression)) * 1000 + repeat
+                number = (
+                    list(DYNAMICS).index(dynamics) * len(EXPRESSIONS) + EXPRESSIONS.index(expression)
+                ) * 1000 + repeat
                 plans.append(_Plan("-".join(parts), expression, dynamics, number))
     return plans
 
@@ -104,18 +63,7 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     Raises:
         InputError: `out` holds something else.
     """
-    marker = out / "synth.json"
-    description = {"tfen": __version__, **settings.record()}
-    if marker.exists():
-        begun = read_json(marker, "the settings of a synthetic set")
-        for key, now in as_json(description).items():
-            before = begun.get(key)
-            if before != now and not _grows(key, before, now):
-                made = ", ".join(map(str, before)) if isinstance(before, list) else before
-                raise InputError(f"{out} holds a synthetic set made with another {key} ({made}); choose another folder")
-    else:
-        must_be_new(out, "holds no synthetic set")
-    write_json(marker, description)
+    claim(out, SYNTHETIC_SET, settings.record(), SynthSettings().record(), _grows)
     first = settings.first_subject
     numbers = range(first, first + settings.subjects)
     missing = [number for number in numbers if not _complete(out, settings, number)]
@@ -141,16 +89,13 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
         for person in people
     ]
     write_text(out / "subjects.csv", "\n".join(lines) + "\n")
-    about = {"set": "synthetic", "action_units": list(ACTION_UNITS), "synth": description}
+    about = {
+        "set": "synthetic",
+        "action_units": list(ACTION_UNITS),
+        "synth": {**SYNTHETIC_SET.stamp(), **settings.record()},
+    }
     write_set(out, sequences, about)
     return read_json(out / "prepared.json", "a prepared set's description")
-
-
-def as_json(value: Any) -> Any:
-    """The value as JSON gives it back."""
-    if isinstance(value, (tuple, list)):
-        return [as_json(item) for item in value]
-    return {key: as_json(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _grows(key: str, before: Any, now: Any) -> bool:
@@ -216,9 +161,11 @@ def the_head() -> Any:
 
 def performer_of(number: int, settings: SynthSettings) -> Performer:
     """Return a set's subject of this number, ready to perform; nobody depends on who else is in the set."""
-    variation = settings.variation
+    variation = settings.ranges()
     subject = make_subject(number, np.random.default_rng([settings.seed, number]), variation.lips, variation.shine)
-    return Performer(the_head(), subject, (settings.seed, number), settings.assets)
+    return Performer(
+        the_head(), subject, (settings.seed, number), None if settings.assets is None else str(settings.assets)
+    )
 
 
 def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
@@ -229,9 +176,7 @@ def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
         if _made(out, settings, plan):
             continue
         rng = np.random.default_rng([settings.seed, number, plan.number])
-        take = performer.perform(
-            plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.variation
-        )
+        take = performer.perform(plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.ranges())
         with whole_folder(out / "frames" / plan.name) as folder:
             for k, frame in enumerate(take.frames):
                 path = folder / f"{k + 1:04d}.jpg"

@@ -4,53 +4,32 @@ What the licensed sets look like on disk, so that everything that reads them can
 nothing of the readers. What is needed to go on after a stop lies in a hidden folder.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import cv2
 import numpy as np
 
-from tfen import __version__
-from tfen.errors import InputError
-from tfen.files import clear_errors, must_be_new, read_json, whole_file, whole_folder, write_csv, write_json, write_text
+from tfen.files import clear_errors, whole_file, whole_folder, write_csv, write_json, write_text
+from tfen.folders import Format, claim
 from tfen.progress import meter
 from tfen.synth.expressions import ACTION_UNITS
-from tfen.synth.film import Performer, Take, Variation
-from tfen.synth.generate import QUALITY, SynthSettings, as_json, performer_of, run_subjects
+from tfen.synth.film import Performer, Take
+from tfen.synth.generate import QUALITY, performer_of, run_subjects
+from tfen.synth.settings import LAYOUTS, SIX, Layout, SynthSettings, Variation
 
 Array = np.ndarray
-Layout = Literal["ckplus", "mmi", "oulu-casia", "dfew"]
-LAYOUTS: tuple[str, ...] = get_args(Layout)
 HIDDEN = ".tfen-synth"
-FRAMING = 1.9
+OFFICIAL_FOLDERS = Format("synthetic people as official folders", f"{HIDDEN}/settings.json")
 
-SIX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 CKPLUS_NUMBERS = {"anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happiness": 5, "sadness": 6, "surprise": 7}
 MMI_NUMBERS = {name: number for number, name in enumerate(SIX, 1)}
 DFEW_NUMBERS = {"happiness": 1, "sadness": 2, "neutral": 3, "anger": 4, "surprise": 5, "disgust": 6, "fear": 7}
 DFEW_VOTES = ("1happy", "2sad", "3neutral", "4angry", "5surprise", "6disgust", "7fear")
-
-
-@dataclass(frozen=True)
-class Form:
-    """A layout's expressions, dynamics and shape of picture (width over height; 1 and framing 1: the face alone)."""
-
-    expressions: tuple[str, ...]
-    dynamics: str
-    aspect: float
-    framing: float
-
-
-FORMS = {
-    "ckplus": Form((*CKPLUS_NUMBERS, "neutral"), "onset-apex", 640 / 490, FRAMING),
-    "mmi": Form((*SIX, "neutral"), "onset-apex-offset", 720 / 576, FRAMING),
-    "oulu-casia": Form(SIX, "onset-apex", 320 / 240, FRAMING),
-    "dfew": Form((*DFEW_NUMBERS, "contempt"), "onset-apex-offset", 1.0, 1.15),
-}
-"""The last of CK+'s, MMI's and DFEW's have no label of their own there: they stand in for what is unlabelled."""
 
 
 def make_layout(out: Path, settings: SynthSettings, layout: str, jobs: int) -> dict[str, int]:
@@ -59,25 +38,23 @@ def make_layout(out: Path, settings: SynthSettings, layout: str, jobs: int) -> d
     Raises:
         InputError: an unknown layout, or `out` holds something else.
     """
-    if layout not in FORMS:
-        raise InputError(f"the layout {layout!r} is unknown; choose from {', '.join(FORMS)}")
-    marker = out / HIDDEN / "settings.json"
-    description = {"tfen": __version__, "layout": layout, **settings.record()}
-    if marker.exists():
-        if read_json(marker, "the settings of synthetic folders") != as_json(description):
-            raise InputError(f"{out} was begun with other settings; choose another folder")
-    else:
-        must_be_new(out)
-    write_json(marker, description)
+    form = LAYOUTS[layout]
+    claim(out, OFFICIAL_FOLDERS, {"layout": layout, **settings.record()})
     numbers = range(settings.first_subject, settings.first_subject + settings.subjects)
     missing = [number for number in numbers if not _done(out, number).exists()]
-    each = len(FORMS[layout].expressions) * settings.frames
+    each = len(form.expressions) * settings.frames
     with meter(layout, settings.subjects * each, "frames", (settings.subjects - len(missing)) * each) as progress:
-        for _ in run_subjects(WRITERS[layout], missing, out, settings, jobs):
+        for _ in run_subjects(_writer(form), missing, out, settings, jobs):
             progress.advance(each)
     if layout == "dfew":
         _dfew_tables(out, settings)
-    return {"subjects": settings.subjects, "sequences": settings.subjects * len(FORMS[layout].expressions)}
+    return {"subjects": settings.subjects, "sequences": settings.subjects * len(form.expressions)}
+
+
+def _writer(form: Layout) -> Callable[[int, Path, SynthSettings], int]:
+    module, _, name = form.write.partition(":")
+    write: Callable[[int, Path, SynthSettings], int] = getattr(import_module(module), name)
+    return write
 
 
 def _done(out: Path, number: int) -> Path:
@@ -86,15 +63,20 @@ def _done(out: Path, number: int) -> Path:
 
 def _takes(performer: Performer, number: int, settings: SynthSettings, layout: str) -> Iterator[tuple[int, str, Take]]:
     """Perform a subject's sequences: number from 1, expression, take in the layout's shape."""
-    form = FORMS[layout]
-    variation = replace(settings.variation, framing=form.framing)
+    form = LAYOUTS[layout]
+    variation = replace(settings.ranges(), framing=form.framing)
     for k, expression in enumerate(form.expressions, 1):
         rng = np.random.default_rng([settings.seed, number, 100 + k])
         yield k, expression, _shoot(performer, expression, form, settings, rng, variation)
 
 
 def _shoot(
-    performer: Performer, expression: str, form: Form, settings: SynthSettings, rng: np.random.Generator, how: Variation
+    performer: Performer,
+    expression: str,
+    form: Layout,
+    settings: SynthSettings,
+    rng: np.random.Generator,
+    how: Variation,
 ) -> Take:
     """Perform at the layout's aspect: `size` is the height; landmarks move along."""
     width = round(settings.size * form.aspect / 2) * 2
@@ -124,7 +106,7 @@ def _finish(out: Path, number: int, performer: Performer) -> int:
     return number
 
 
-def _ckplus(number: int, out: Path, settings: SynthSettings) -> int:
+def write_ckplus(number: int, out: Path, settings: SynthSettings) -> int:
     performer = performer_of(number, settings)
     for k, expression, take in _takes(performer, number, settings, "ckplus"):
         subject, sequence = f"S{number + 5:03d}", f"{k:03d}"
@@ -147,8 +129,8 @@ def _ckplus(number: int, out: Path, settings: SynthSettings) -> int:
     return _finish(out, number, performer)
 
 
-def _mmi(number: int, out: Path, settings: SynthSettings) -> int:
-    form = FORMS["mmi"]
+def write_mmi(number: int, out: Path, settings: SynthSettings) -> int:
+    form = LAYOUTS["mmi"]
     performer = performer_of(number, settings)
     for k, expression, take in _takes(performer, number, settings, "mmi"):
         session = (number + 1) * 10 + k
@@ -156,7 +138,7 @@ def _mmi(number: int, out: Path, settings: SynthSettings) -> int:
         frames, view = take.frames, 0
         if k % 3 == 0:  # some films show a second view beside the frontal one
             rng = np.random.default_rng([settings.seed, number, 100 + k])
-            how = replace(settings.variation, framing=form.framing, turned=80.0)
+            how = replace(settings.ranges(), framing=form.framing, turned=80.0)
             side = _shoot(performer, expression, form, settings, rng, how)
             frames, view = np.concatenate([frames, side.frames], 2), 2
         if (number + k) % 2:  # many lie on their side
@@ -207,7 +189,7 @@ def _write_film(path: Path, frames: Array) -> None:
         film.mux(stream.encode())
 
 
-def _oulu(number: int, out: Path, settings: SynthSettings) -> int:
+def write_oulu_casia(number: int, out: Path, settings: SynthSettings) -> int:
     performer = performer_of(number, settings)
     for _, expression, take in _takes(performer, number, settings, "oulu-casia"):
         place = Path(f"P{number + 1:03d}") / expression.capitalize()
@@ -231,7 +213,7 @@ def _face_of(frame: Array, points: Array) -> Array:
     return cv2.warpAffine(frame, matrix, (72, 72), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _dfew(number: int, out: Path, settings: SynthSettings) -> int:
+def write_dfew(number: int, out: Path, settings: SynthSettings) -> int:
     performer = performer_of(number, settings)
     for k, _, take in _takes(performer, number, settings, "dfew"):
         clip = _dfew_clip(number, k)
@@ -241,7 +223,7 @@ def _dfew(number: int, out: Path, settings: SynthSettings) -> int:
 
 
 def _dfew_clip(number: int, k: int) -> int:
-    return number * len(FORMS["dfew"].expressions) + k
+    return number * len(LAYOUTS["dfew"].expressions) + k
 
 
 def _dfew_tables(out: Path, settings: SynthSettings) -> None:
@@ -254,7 +236,7 @@ def _dfew_tables(out: Path, settings: SynthSettings) -> None:
     sheet: Any = book.active
     sheet.append([*DFEW_VOTES, "order", "annotation"])
     for number in range(settings.first_subject, settings.first_subject + settings.subjects):
-        for k, expression in enumerate(FORMS["dfew"].expressions, 1):
+        for k, expression in enumerate(LAYOUTS["dfew"].expressions, 1):
             label = DFEW_NUMBERS.get(expression, 0)
             votes = rng.multinomial(3, np.ones(7) / 7)
             if label:
@@ -271,6 +253,3 @@ def _dfew_tables(out: Path, settings: SynthSettings) -> None:
             ]
             folder = out / "EmoLabel_DataSplit" / f"{part_name}(single-labeled)"
             write_csv(folder / f"set_{fold + 1}.csv", ("video_name", "label"), rows)
-
-
-WRITERS = {"ckplus": _ckplus, "mmi": _mmi, "oulu-casia": _oulu, "dfew": _dfew}

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfen.synth.expressions import PROTOTYPES
 from tfen.synth.head import BROWS_UP, INNER_BROWS_UP, LOCAL_CHANGES
-from tfen.synth.skin import SkinTraits
+from tfen.synth.skins import SkinTraits
 
 Array = np.ndarray
 ANCESTRIES = ("african", "asian", "european")

@@ -4,13 +4,24 @@
 or empty where a sequence has no label), `Landmarks/S005/001/*_landmarks.txt` (68 lines of x and y).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tfen.data.sources.recordings import Expected, Findings, Recording, children, folders, images
+from tfen.data.sources.recordings import (
+    DatasetReader,
+    Findings,
+    Published,
+    ReaderOptions,
+    Recording,
+    children,
+    folders,
+    images,
+)
 from tfen.errors import InputError
 
 EMOTIONS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
-EXPECTED = Expected(
+PUBLISHED = Published(
     327,
     118,
     {"anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happiness": 69, "sadness": 28, "surprise": 83},
@@ -76,3 +87,25 @@ def _landmarks(marks: Path | None, subject: Path, sequence: Path, files: tuple[P
     place = marks / subject.name / sequence.name
     paths = tuple(place / f"{path.stem}_landmarks.txt" for path in files)
     return paths if all(path.is_file() for path in paths) else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ReaderOptions):
+    """What can be chosen of CK+."""
+
+    colour: bool = False
+    """Keep the colour of the few colour films."""
+
+    def changes(self) -> dict[str, Any]:
+        return {"grey": not self.colour}
+
+
+READER = DatasetReader(
+    title="CK+",
+    about=f"CK+ from its official folders: {PUBLISHED.sequences} labelled sequences of {PUBLISHED.subjects} subjects, grey as in the paper.",
+    source="Folder with cohn-kanade-images, Emotion and Landmarks.",
+    read=lambda source, options: find(source),
+    example="tfen prepare ckplus ~/CK+ prepared/ckplus --align none",
+    options=Options,
+    published=PUBLISHED,
+)

@@ -5,22 +5,33 @@
 `Annotation/annotation.xlsx`. A widespread copy of the CSVs counts its labels from 0 under the same header.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from tfen.data.sources.recordings import VIDEOS, Expected, Findings, Recording, children, folders, images
+from tfen.data.sources.recordings import (
+    VIDEOS,
+    DatasetReader,
+    Findings,
+    Published,
+    ReaderOptions,
+    Recording,
+    children,
+    folders,
+    images,
+)
 from tfen.errors import InputError
 from tfen.files import read_csv
 
 LABELS = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 """Label 1 to 7."""
-EXPECTED = Expected(
+PUBLISHED = Published(
     11_697,
     None,
     {"happiness": 2445, "sadness": 1894, "neutral": 2669, "anger": 2173, "surprise": 1469, "disgust": 145, "fear": 902},
 )
 Form = Literal["clip_224x224", "clip_224x224_16f", "clip_224x224_avi", "original"]
-FORMS: tuple[Form, ...] = ("clip_224x224", "clip_224x224_16f", "clip_224x224_avi", "original")
+FORMS: tuple[str, ...] = get_args(Form)
 
 
 def find(source: Path, form: Form | None = None) -> Findings:
@@ -143,3 +154,22 @@ def _from_annotation(source: Path) -> dict[int, int]:
             f"{path} cannot be read as DFEW's annotation (a column order, and annotation): {type(error).__name__}"
         ) from None
     return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ReaderOptions):
+    """What can be chosen of DFEW."""
+
+    form: Form | None = None
+    """Which form of the clips; the first of the four that is there if not given."""
+
+
+READER = DatasetReader(
+    title="DFEW",
+    about=f"DFEW from its official folders: {PUBLISHED.sequences:,} clips with a single label, and the five official folds.",
+    source="Folder with Clip and EmoLabel_DataSplit (or Annotation).",
+    read=lambda source, options: find(source, options.form),
+    example="tfen prepare dfew ~/DFEW prepared/dfew",
+    options=Options,
+    published=PUBLISHED,
+)

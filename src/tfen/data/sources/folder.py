@@ -5,10 +5,13 @@ Understood: `<expression>/<subject>/<sequence>/<frame>.jpg`, `<expression>/<subj
 the columns path, subject, expression.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfen.data.prepared import IMAGES
-from tfen.data.sources.recordings import VIDEOS, Findings, Recording, children, folders
+from tfen.data.settings import Square
+from tfen.data.sources.recordings import VIDEOS, DatasetReader, Findings, ReaderOptions, Recording, children, folders
 from tfen.errors import InputError
 from tfen.files import read_csv
 from tfen.labels import canonical
@@ -114,3 +117,27 @@ def _from_csv(source: Path) -> Findings:
     if not out:
         raise InputError(f"{source} lists no sequence")
     return Findings(out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ReaderOptions):
+    """What can be chosen of a folder of one's own."""
+
+    box: str | None = None
+    """The face's square, the same in every image: left,top,side in pixels; no face is looked for."""
+    grey: bool = False
+    """Take the colour away."""
+
+    def changes(self) -> dict[str, Any]:
+        return {"box": None if self.box is None else Square.parse(self.box), "grey": self.grey}
+
+
+READER = DatasetReader(
+    title="a folder of your own",
+    about="photographs, frames or films of your own.",
+    source="A folder EXPRESSION/SUBJECT/SEQUENCE/ with frames, or with one film or photograph for each subject or "
+    "sequence; or a CSV with the columns path, subject, expression. A still is a sequence of one frame.",
+    read=lambda source, options: find(source),
+    example="tfen prepare folder photos prepared/photos --box 110,130,180",
+    options=Options,
+)

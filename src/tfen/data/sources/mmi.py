@@ -11,11 +11,11 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from tfen.data.sources.recordings import VIDEOS, Expected, Findings, Recording, children, folders
+from tfen.data.sources.recordings import VIDEOS, DatasetReader, Findings, Published, Recording, children, folders
 from tfen.errors import InputError
 
 EMOTIONS = {1: "anger", 2: "disgust", 3: "fear", 4: "happiness", 5: "sadness", 6: "surprise"}
-EXPECTED = Expected(208, 31)
+PUBLISHED = Published(208, 31)
 PROFILE = ("1", "profile", "side")
 DUAL = ("2", "dual", "both")
 
@@ -84,3 +84,13 @@ def _read(path: Path) -> Element:
     if root is None:
         raise InputError(f"{path} is empty")
     return root
+
+
+READER = DatasetReader(
+    title="MMI",
+    about=f"MMI from its official folders: {PUBLISHED.sequences} films of {PUBLISHED.subjects} subjects, whole from onset to offset.",
+    source="Folder with Sessions.",
+    read=lambda source, options: find(source),
+    example="tfen prepare mmi ~/MMI prepared/mmi --align none",
+    published=PUBLISHED,
+)

@@ -6,10 +6,20 @@ roots are spelled in several ways. The form with films names them with the light
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tfen.data.sources.recordings import VIDEOS, Expected, Findings, Recording, folders, images
+from tfen.data.sources.recordings import (
+    VIDEOS,
+    DatasetReader,
+    Findings,
+    Published,
+    ReaderOptions,
+    Recording,
+    folders,
+    images,
+)
 from tfen.errors import InputError
 from tfen.labels import canonical
 
@@ -17,7 +27,7 @@ Camera = Literal["VL", "NI"]
 Light = Literal["Strong", "Weak", "Dark"]
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 ENDINGS = {"A": "anger", "D": "disgust", "F": "fear", "H": "happiness", "S1": "surprise", "S2": "sadness"}
-EXPECTED = Expected(480, 80, dict.fromkeys(EXPRESSIONS, 80))
+PUBLISHED = Published(480, 80, dict.fromkeys(EXPRESSIONS, 80))
 
 
 def find(source: Path, camera: Camera = "VL", light: Light = "Strong", cropped: bool = False) -> Findings:
@@ -90,3 +100,26 @@ def _films(source: Path, camera: str, light: str) -> Findings:
             continue
         findings.recordings.append(Recording(f"{subject}_{expression}", subject, expression, video=path))
     return findings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ReaderOptions):
+    """What can be chosen of Oulu-CASIA."""
+
+    camera: Camera = "VL"
+    """VL (visible light, the paper's) or NI (near infrared)."""
+    light: Light = "Strong"
+    """The paper's is Strong."""
+    cropped: bool = False
+    """Take the images that come cropped."""
+
+
+READER = DatasetReader(
+    title="Oulu-CASIA",
+    about=f"Oulu-CASIA from its official folders: {PUBLISHED.sequences} sequences of {PUBLISHED.subjects} subjects for each camera and light.",
+    source="Folder with OriginalImg or PreProcess_Img, however they are spelled, or with films.",
+    read=lambda source, options: find(source, options.camera, options.light, options.cropped),
+    example="tfen prepare oulu-casia ~/Oulu prepared/oulu --align none",
+    options=Options,
+    published=PUBLISHED,
+)

@@ -1,9 +1,10 @@
 """What a reader of official folders finds: recordings with labels, what was left out and why, and what is odd."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tfen.data.prepared import IMAGES, natural
 from tfen.errors import InputError
@@ -42,7 +43,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Expected:
+class Published:
     """The published size of a data set."""
 
     sequences: int
@@ -60,6 +61,32 @@ class Expected:
         return [
             f"{count} {what}, published are {published}" for what, count, published in differences if count != published
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderOptions:
+    """What can be chosen when a data set is read; a data set with choices of its own has a subclass."""
+
+    def changes(self) -> dict[str, Any]:
+        """Return what the choices change in `PrepareSettings`."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetReader:
+    """A data set that can be prepared: `tfen prepare NAME` is made of this.
+
+    `about` says what it is, in one sentence, `source` what the folder holds that one gives; `read(source, options)`
+    returns the recordings; `published` are the counts that are checked; `example` is a whole command.
+    """
+
+    title: str
+    about: str
+    source: str
+    read: Callable[[Path, Any], Findings]
+    example: str
+    options: type[ReaderOptions] = ReaderOptions
+    published: Published | None = None
 
 
 def children(folder: Path) -> list[Path]:

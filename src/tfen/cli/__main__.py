@@ -1,0 +1,3 @@
+from tfen.cli.main import main
+
+main()

@@ -1,0 +1,94 @@
+"""Commands that read what came of an experiment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tfen.cli.options import Experiment, Flags
+from tfen.config import ModelSettings, Settings
+
+
+def report(run: Path, *, out: Path | None = None) -> None:
+    """Write a cross-validation's report: one HTML page with pictures, tables (CSV, LaTeX) and all settings.
+
+    Args:
+        run: Folder of a run.
+        out: Folder of the report; RUN/report if not given.
+    """
+    from tfen.evaluation.report import write_report
+
+    page = write_report(run, out or run / "report")
+    print(page)
+
+
+def figures(run: Path, *, out: Path | None = None, beside: Path | None = None, expression: str | None = None) -> None:
+    """Draw the paper's figures and tables of a run: feature maps, t-SNE, confusions, rivals, distances.
+
+    Args:
+        run: Folder of a run.
+        out: Folder of the figures; RUN/figures if not given.
+        beside: Another run on the same folds, drawn to the left, such as an ablation's.
+        expression: Expression of the feature maps.
+    """
+    from tfen.evaluation.figures import write_figures
+
+    for path in write_figures(run, out or run / "figures", beside, expression):
+        print(path)
+
+
+def leakage(run: Path, *, out: Path | None = None, adversary: bool = True) -> None:
+    """Measure how much identity, and how much expression, is left in the features of people never seen in training.
+
+    Args:
+        run: Folder of a run.
+        out: Folder of the figures; RUN/leakage if not given.
+        adversary: Also train a fresh adversary on each place's features; the slowest part.
+    """
+    from tfen.evaluation.leakage import MEASURES, PLACES, measure_leakage
+
+    out = out or run / "leakage"
+    rows = {(row.measure, row.place): row for row in measure_leakage(run, out, adversary)}
+    print(f"{'':<36}" + "".join(f"{place:>8}" for place in PLACES) + f"{'chance':>8}")
+    for measure, words in MEASURES.items():
+        own = [rows.get((measure, place)) for place in PLACES]
+        there = [row for row in own if row is not None]
+        if there:
+            cells = "".join(f"{'':>8}" if row is None else f"{row.value:>8.3f}" for row in own)
+            chance = "" if there[0].chance is None else f"{there[0].chance:>8.3f}"
+            print(f"{words:<36}{cells}{chance}")
+    print(f"{out}/index.html")
+
+
+def info(
+    *,
+    experiment: Annotated[Experiment, Flags] = Experiment(),  # noqa: B008
+    model: ModelSettings = ModelSettings(),  # noqa: B008
+    expressions: int = 7,
+    faces: int = 100,
+    json: bool = False,
+) -> None:
+    """Print every part of a network with its output's shape, parameters and operations, and the total.
+
+    Args:
+        expressions: Number of expressions.
+        faces: Number of face labels.
+        json: Print JSON.
+    """
+    from json import dumps
+
+    from tfen.models.describe import describe
+
+    figures = describe(Settings(model=model), expressions, faces)
+    if json:
+        print(dumps(figures, indent=1))
+        return
+    print(
+        f"{figures['variant']}, input {'x'.join(map(str, figures['input']))}, {expressions} expressions, {faces} faces"
+    )
+    for part in figures["parts"]:
+        shape = "x".join(map(str, part["output"]))
+        print(
+            f"{part['part']}  {part['name']:<22}{shape:>18}{part['parameters']:>14,}{part['operations'] / 1e9:>10.2f} GFLOP"
+        )
+    print(
+        f"   {'without A':<22}{'':>18}{figures['total_parameters']:>14,}{figures['total_operations'] / 1e9:>10.2f} GFLOP"
+    )

@@ -1,0 +1,57 @@
+"""Commands that write weights for other engines, and fetch what is not in the package."""
+
+from pathlib import Path
+from typing import Literal
+
+from tfen.errors import InputError
+
+
+def export(
+    weights: str,
+    out: Path,
+    *,
+    to: Literal["torch", "onnx", "openvino"] = "onnx",
+    half: bool = False,
+    int8: Path | None = None,
+) -> None:
+    """Write weights for another engine: one graph for a single frame, one for a window, checked against the original.
+
+    What is written can be used wherever weights can.
+
+    Args:
+        weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
+        out: Folder to write.
+        to: onnx (ONNX Runtime), openvino, or torch (safetensors).
+        half: Store torch weights in half precision, at half the size.
+        int8: A prepared set; half of it sets the ranges of eight-bit integers, the other half measures what they cost.
+    """
+
+    import tfen.inference.export
+
+    if int8 is None:
+        if half and to != "torch":
+            raise InputError(f"--half stores torch weights, not {to}; give --to torch")
+        difference = tfen.inference.export.export(weights, out, to, half)
+        print(f"{out}: {to}; probabilities differ by {difference:.1e} at most")
+        return
+    if to != "onnx":
+        raise InputError(f"--int8 writes onnx, not {to}; leave --to away")
+    from tfen.data.prepared import open_set
+
+    figures = tfen.inference.export.write_integers(weights, out, open_set(int8))
+    print(
+        f"{out}: onnx with eight-bit integers; on {figures['sequences']} sequences the same decision in "
+        f"{100 * figures['agreement']:.1f} %, right {100 * figures['accuracy_int8']:.1f} % instead of "
+        f"{100 * figures['accuracy']:.1f} %"
+    )
+
+
+def fetch(what: Literal["yunet"]) -> None:
+    """Fetch a model that is not in the package, over the network, and check that it is the right one.
+
+    Args:
+        what: yunet: a better face detector (0.2 MB, MIT licence).
+    """
+    from tfen.faces.detection import fetch_yunet
+
+    print(fetch_yunet())
