@@ -136,3 +136,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.normal_(part.weight, 1.0, 0.3)
     save_network(folder, network, settings, EXPRESSIONS, {"temperature": 0.5})
     return folder
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a package of an extra where that is not installed."""
+    for mark in item.iter_markers("extra"):
+        pytest.importorskip(mark.args[0])

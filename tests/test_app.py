@@ -310,6 +310,7 @@ def _no_serious_violation(page: Any) -> None:
     assert not serious, json.dumps(found)[:2000]
 
 
+@pytest.mark.extra("playwright")
 def test_a_film_on_the_page(server: Server, browser: Any, actors: Path, tmp_path: Path) -> None:
     face, back = actor(actors, "s0000-happiness"), scene(0)
     film = write_film(tmp_path / "smile.mp4", *shots(lambda t: paste(back, face[min(4, int(2 * t))], 200, 90), 3.0))
@@ -348,6 +349,7 @@ def test_a_film_on_the_page(server: Server, browser: Any, actors: Path, tmp_path
     page.close()
 
 
+@pytest.mark.extra("playwright")
 def test_a_film_chosen_before_the_page_is_ready_is_not_forgotten(server: Server, browser: Any, tmp_path: Path) -> None:
     (tmp_path / "letter.mp4").write_text("Dear all")
     page = browser.new_page()
@@ -364,6 +366,7 @@ def test_a_film_chosen_before_the_page_is_ready_is_not_forgotten(server: Server,
     page.close()
 
 
+@pytest.mark.extra("playwright")
 def test_what_is_no_film_is_told_on_the_page(server: Server, browser: Any, tmp_path: Path) -> None:
     (tmp_path / "letter.mp4").write_text("Dear all")
     page = browser.new_page()
@@ -383,6 +386,7 @@ def test_what_is_no_film_is_told_on_the_page(server: Server, browser: Any, tmp_p
     page.close()
 
 
+@pytest.mark.extra("playwright")
 def test_the_camera_live(server: Server, playwright: Any, actors: Path, tmp_path: Path) -> None:
     """A fake camera shows a synthetic film; boxes come back soon after."""
     images, _ = still(actors, 1.0)
@@ -415,6 +419,7 @@ def test_the_camera_live(server: Server, playwright: Any, actors: Path, tmp_path
     assert server.ask("GET", "/api/health")[0] == 200
 
 
+@pytest.mark.extra("playwright")
 def test_finished_runs_side_by_side(weights: Path, tiny_set: Path, browser: Any, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for name in ("one", "two"):

@@ -210,6 +210,7 @@ def test_several_folds_are_chosen_at_once(tiny_set: Path, tmp_path: Path) -> Non
     assert {row["fold"] for row in rows(tmp_path / "run/predictions.csv")} == {"0", "2"}
 
 
+@pytest.mark.extra("tensorboard")
 def test_tensorboard_logs_are_written(tiny_set: Path, tmp_path: Path) -> None:
     done = tfen("crossval", tiny_set, tmp_path / "run", *RUN, "--folds.only", 0, "--tensorboard")
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as functional
@@ -21,6 +20,9 @@ from tfen.inference.export import load_for
 from tfen.models.weights import Loaded, build, save_network
 
 EXPRESSIONS = ("anger", "happiness", "surprise")
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.extra("openvino")
 
 
 @pytest.fixture(scope="module")

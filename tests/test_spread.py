@@ -15,6 +15,7 @@ from conftest import SMALL, contents, refuses, tfen
 from films import still, write_film
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.extra("ray")
 RUN = [*SMALL, "--folds.count", "3"]
 
 
