@@ -106,7 +106,6 @@ def prepare(
         names = {one.name for one in kept}
         write_csv(out / OFFICIAL, COLUMNS, [row for row in findings.folds if row["sequence"] in names])
     about = {
-        **PREPARED_SET.stamp(),
         **description,
         "left_out": left_out,
         "unlabelled": findings.unlabelled,

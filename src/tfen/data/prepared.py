@@ -16,8 +16,10 @@ import numpy as np
 
 from tfen.errors import InputError
 from tfen.files import read_csv, read_json, read_values, write_csv, write_json
+from tfen.folders import Format
 from tfen.labels import EXPRESSIONS, in_order
 
+PREPARED = Format("a prepared set", "prepared.json")
 COLUMNS = ("sequence", "subject", "expression", "frames", "source")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -180,8 +182,9 @@ def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
     twice = [name for name, count in Counter(sequence.name for sequence in sequences).items() if count > 1]
     if twice:
         raise InputError(f"{table} names the sequence {twice[0]} twice")
-    about_file = folder / "prepared.json"
+    about_file = folder / PREPARED.marker
     about = read_json(about_file, "a prepared set's description") if about_file.exists() else {}
+    PREPARED.check(about, folder)
     dataset = PreparedSet(folder, tuple(sequences), about)
     unknown = sorted(set(exclude) - {sequence.expression for sequence in sequences} - set(EXPRESSIONS))
     if unknown:
@@ -212,4 +215,4 @@ def write_set(folder: Path, sequences: list[SequenceRecord], about: dict[str, An
         "frames": sum(sequence.frames for sequence in sequences),
         "per_expression": {name: counts[name] for name in sorted(counts)},
     }
-    write_json(folder / "prepared.json", {**about, "counts": counted})
+    write_json(folder / PREPARED.marker, {**PREPARED.stamp(), **about, "counts": counted})
