@@ -17,6 +17,7 @@ from tfen.errors import InputError
 from tfen.evaluation.drawing import latex_table, save_figure
 from tfen.evaluation.features import RunFold, extract, feature_maps, open_folds
 from tfen.evaluation.metrics import confusions
+from tfen.evaluation.published import PUBLISHED, PublishedSet
 from tfen.evaluation.runs import read_run, run_config
 from tfen.evaluation.tables import short, write_beside_published, write_confusion
 from tfen.files import clear_errors, write_csv, write_text
@@ -73,6 +74,8 @@ def write_figures(run: Path, out: Path, beside: Path | None = None, expression: 
         written += [out / "comparison.csv", out / "comparison.tex"]
     for space in ("plane", "features"):
         written += _distance_table(panels, space, out)
+    if figures["set"] in PUBLISHED:
+        written += _published_distances(PUBLISHED[figures["set"]], out)
     return written
 
 
@@ -177,21 +180,43 @@ def _apex_maps(fold: RunFold, sequence: SequenceRecord) -> dict[str, Any]:
     return out
 
 
+Distances = tuple[Array, Array, Array]
+"""Between the classes' centres (K, K); mean and variance of each class's distances from its centre, (K,) each."""
+
+
 def _distance_table(panels: list[Panel], space: str, out: Path) -> list[Path]:
     """Write Table 11/12 in the t-SNE plane (as printed) or in T's features; two runs are parted by "/"."""
     classes = panels[0].expressions
     tables = [class_distances(getattr(panel, space), panel.labels, classes) for panel in panels]
+    title = " / ".join(panel.title for panel in panels) + f", fold {panels[0].fold}"
+    return _write_distances(out / f"table-11-distances-{space}", tables, classes, title)
+
+
+def _published_distances(published: PublishedSet, out: Path) -> list[Path]:
+    """Write Table 11 or 12 as the paper prints it; nothing where it has none for the set."""
+    halves = published.distances.values()
+    tables = [(np.array(half.between), np.array(half.mean), np.array(half.variance)) for half in halves]
+    if not tables:
+        return []
+    title = " / ".join(published.distances) + f", {published.title}, as published"
+    return _write_distances(out / "table-11-published", tables, published.distance_order, title)
+
+
+def _write_distances(stem: Path, tables: list[Distances], classes: tuple[str, ...], title: str) -> list[Path]:
     names = [short(name) for name in classes]
     columns = ["", *names, "intra mean", "intra variance"]
     rows = []
     for i, name in enumerate(names):
         between = [
-            "-" if i == j else "/".join(f"{table[0][i, j]:.2f}" for table in tables) for j in range(len(classes))
+            "-" if i == j else "/".join(_number(table[0][i, j]) for table in tables) for j in range(len(classes))
         ]
-        inner = ["/".join(f"{table[k][i]:.2f}" for table in tables) for k in (1, 2)]
+        inner = ["/".join(_number(table[k][i]) for table in tables) for k in (1, 2)]
         rows.append([name, *between, *inner])
-    stem = out / f"table-11-distances-{space}"
     write_csv(stem.with_suffix(".csv"), columns, (dict(zip(columns, row)) for row in rows))
-    note = "% " + " / ".join(panel.title for panel in panels) + f", fold {panels[0].fold}\n"
-    write_text(stem.with_suffix(".tex"), note + latex_table(columns, rows))
+    write_text(stem.with_suffix(".tex"), f"% {title}\n" + latex_table(columns, rows))
     return [stem.with_suffix(".csv"), stem.with_suffix(".tex")]
+
+
+def _number(value: float) -> str:
+    """Return a distance with two digits; "-" where a class had no points."""
+    return "-" if np.isnan(value) else f"{value:.2f}"
