@@ -37,8 +37,8 @@ def snapshot(network: TFEN) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("norm", ["squared", "absolute"])
 @pytest.mark.parametrize("variant", ["tfen", "without-decoupler", "without-3d"])
 def test_step_1_changes_the_adversary_alone(variant: str, norm: str) -> None:
-    network = TFEN(3, 3, 8, variant).train()  # type: ignore[arg-type]
-    game = Game(network, TrainSettings(norm=norm))  # type: ignore[arg-type]
+    network = TFEN(3, 3, 8, variant).train()
+    game = Game(network, TrainSettings(norm=norm))
     before = snapshot(network)
     game.adversary_step(batch())
     assert changed(network, before) == {"A"}
@@ -50,8 +50,8 @@ def test_step_1_changes_the_adversary_alone(variant: str, norm: str) -> None:
 def test_step_2_changes_expression_extractor_decoupler_and_temporal_network_alone(
     variant: str, optimiser: str, statistics: str
 ) -> None:
-    network = TFEN(3, 3, 8, variant).train()  # type: ignore[arg-type]
-    game = Game(network, TrainSettings(optimiser=optimiser, adversary_statistics=statistics))  # type: ignore[arg-type]
+    network = TFEN(3, 3, 8, variant).train()
+    game = Game(network, TrainSettings(optimiser=optimiser, adversary_statistics=statistics))
     before = snapshot(network)
     game.network_step(batch())
     assert changed(network, before) == {"E", "D", "T"}
@@ -81,7 +81,7 @@ def test_the_face_extractor_never_changes_over_many_steps_of_both_players() -> N
 @pytest.mark.parametrize("statistics", ["running", "batch"])
 def test_step_2_reports_the_losses_of_equations_3_4_and_6(statistics: str) -> None:
     network = TFEN(3, 3, 8, dropout=0.0)
-    game = Game(network, TrainSettings(alpha=2.5, adversary_statistics=statistics))  # type: ignore[arg-type]
+    game = Game(network, TrainSettings(alpha=2.5, adversary_statistics=statistics))
     given = batch()
     network.train()
     assert network.adversary is not None
@@ -107,7 +107,7 @@ def test_the_adversary_learns_to_recognise_faces_when_the_others_rest() -> None:
 
 def test_the_three_readings_of_the_three_steps() -> None:
     def turns(reading: str) -> str:
-        plan = TrainSettings(turns=reading)  # type: ignore[arg-type]
+        plan = TrainSettings(turns=reading)
         steps = [(epoch * 2 + k + 1, epoch + 1) for epoch in range(6) for k in range(2)]
         return "".join("A" if is_adversary_turn(iteration, epoch, plan) else "-" for iteration, epoch in steps)
 
@@ -129,7 +129,7 @@ def test_the_learning_rate_falls_as_the_paper_says() -> None:
 def test_a_baseline_is_trained_on_the_expression_loss_and_gathers_only_where_its_name_says_so() -> None:
     network = TFEN(3, 3, 8, "r3d18+ec-stfl").train()
     before = snapshot(network)
-    figures = Game(network, TrainSettings(ec_stfl_weight=2.0), gathers=True).network_step(batch())
+    figures = Game(network, TrainSettings(ec_stfl_weight=2.0)).network_step(batch())
     assert changed(network, before) == {"T"}
     assert figures["loss"] == pytest.approx(figures["expression_loss"] + 2 * figures["ec_stfl_loss"], rel=1e-5)
     plain = Game(TFEN(3, 3, 8, "r3d18").train(), TrainSettings()).network_step(batch())

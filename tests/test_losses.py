@@ -40,8 +40,8 @@ def test_face_losses_are_equations_5_and_6(rng: np.random.Generator, frames: int
             first += size(one_hot[i, k] - mean) / m
             second += size(1 / n - mean) / m
     averaged = torch.tensor(scores).softmax(-1).mean(1)
-    assert identification_loss(averaged, torch.tensor(labels), norm).item() == pytest.approx(first)  # type: ignore[arg-type]
-    assert confusion_loss(averaged, norm).item() == pytest.approx(second)  # type: ignore[arg-type]
+    assert identification_loss(averaged, torch.tensor(labels), norm).item() == pytest.approx(first)
+    assert confusion_loss(averaged, norm).item() == pytest.approx(second)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 5.0])

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from tfen.cli.options import Checkpoints, Experiment, Files, Flags, SettingsFlags, Start
-from tfen.config import ABLATIONS, VARIANTS, Looks, Settings, plain, settings_from
+from tfen.config import Looks, Settings, plain, settings_from
 from tfen.errors import InputError
+from tfen.models.variants import VARIANTS, ablations
 from tfen.spread import Cluster
 
 
@@ -54,7 +55,7 @@ def compare(
     set: Path,
     out: Path,
     *,
-    variants: tuple[str, ...] = ("tfen", *ABLATIONS),
+    variants: tuple[Annotated[str, VARIANTS], ...] = ("tfen", *ablations()),
     repeats: int = 1,
     start: Annotated[Start, Flags] = Start(),  # noqa: B008
     init: str | None = None,
@@ -82,9 +83,8 @@ def compare(
     if repeats < 1:
         raise InputError(f"--repeats is {repeats}, expected at least 1")
     chosen = tuple(dict.fromkeys(variants))
-    unknown = [name for name in chosen if name not in VARIANTS]
-    if unknown:
-        raise InputError(f"--variants names {unknown[0]!r}; choose from {', '.join(VARIANTS)}")
+    for name in chosen:
+        VARIANTS.check(name, "--variants")
     dataset = open_set(set, settings.folds.exclude)
     first = settings.train.seed
     seeds = tuple(range(first, first + repeats))
@@ -93,7 +93,7 @@ def compare(
         for variant in chosen:
             own = replace(
                 settings,
-                model=replace(settings.model, variant=variant),  # type: ignore[arg-type]
+                model=replace(settings.model, variant=variant),
                 train=replace(settings.train, seed=seed),
             )
             folder = run_folder(out, variant, seed, first)

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from tfen.data.augmentations import AUGMENTATIONS
+from tfen.data.normalisations import NORMALISATIONS
+
 Rngs = Sequence[np.random.Generator]
 """Random numbers of each clip of a batch: what happens to a clip depends on no other."""
 CPU = torch.device("cpu")
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's, RGB in [0, 1]."""
 
 
 def stored_size(image_size: int) -> int:
@@ -74,29 +75,8 @@ def to_network(clips_BSHWC: Tensor, normalise: str, device: torch.device = CPU) 
 
 
 def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:
-    """Normalise clips in [0, 1]: "imagenet" by fixed values; "clip", "frame" and "local" to zero mean and unit deviation
-    of each clip, each frame, or (grey) the surroundings of each pixel, an eighth of the picture's side, averaged
-    twice."""
-    if normalise == "imagenet":
-        mean = torch.tensor(MEAN, device=clips_BSCHW.device).view(3, 1, 1)
-        return (clips_BSCHW - mean) / torch.tensor(DEVIATION, device=clips_BSCHW.device).view(3, 1, 1)
-    if normalise == "local":
-        flat = clips_BSCHW.flatten(0, 1).mean(1, keepdim=True)
-        around = flat.shape[-1] // 16 * 2 + 1
-
-        def mean_near(x: Tensor) -> Tensor:
-            for size in ((1, around), (around, 1)) * 2:
-                padding = (size[0] // 2, size[1] // 2)
-                x = functional.avg_pool2d(x, size, 1, padding, count_include_pad=False)
-            return x
-
-        apart = flat - mean_near(flat)
-        local = apart / (mean_near(apart**2).clamp_min(0).sqrt() + 0.03)
-        return local.expand(-1, 3, -1, -1).unflatten(0, clips_BSCHW.shape[:2])
-    over = (1, 2, 3, 4) if normalise == "clip" else (2, 3, 4)
-    mean = clips_BSCHW.mean(over, keepdim=True)
-    deviation = clips_BSCHW.std(over, keepdim=True)
-    return (clips_BSCHW - mean) / (deviation + 0.02)
+    """Return clips in [0, 1] as the normalisation of that name (`tfen.data.normalisations`) makes them."""
+    return NORMALISATIONS[normalise].apply(clips_BSCHW)
 
 
 def strong(
@@ -164,10 +144,6 @@ def strong(
     return torch.stack(out)
 
 
-STRENGTH = {"mild": 0.4, "strong": 1.0}
-"""Of the settings' augmentations; the paper's is crop and flip alone."""
-
-
 def augmented(
     clips_BSHWC: Tensor,
     size: int,
@@ -182,10 +158,9 @@ def augmented(
 
     Args:
         rngs: of each clip.
-        share: of the full strength of mild and strong augmentation.
+        augment: a name in `tfen.data.augmentations`.
+        share: of the augmentation's full strength.
         bend: see `strong`.
         device: where they go; what is more than crop and flip is done here first.
     """
-    if augment == "paper":
-        return to_network(crop_and_flip(clips_BSHWC, size, rngs), normalise, device)
-    return strong(clips_BSHWC, size, rngs, normalise, share * STRENGTH[augment], bend).to(device)
+    return AUGMENTATIONS[augment].apply(clips_BSHWC, size, rngs, normalise, share, bend, device)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfen.config import Settings, settings_in
+from tfen.data.protocols import PROTOCOLS
 from tfen.errors import InputError
 from tfen.evaluation.metrics import Prediction, summary
 from tfen.files import read_csv, read_json, read_values, read_yaml, write_csv
@@ -110,7 +111,7 @@ def read_run(run: Path) -> FinishedRun:
     if not folds:
         raise InputError(f"{run} has no finished fold; run `tfen crossval` to its end first")
     counted = summary(predictions, expressions)
-    if settings.folds.protocol == "dfew-12x10":
+    if PROTOCOLS[settings.folds.protocol].subsets:
         counted.update(over_subsets(predictions, expressions, settings.folds.count))
     figures = {**{name: kept[name] for name in SUMMARY}, **counted, "optimistic": kept.get("optimistic") is True}
     return FinishedRun(run, config, settings, expressions, figures, folds, predictions)

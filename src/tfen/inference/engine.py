@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from tfen.config import Looks
+from tfen.data.normalisations import NORMALISATIONS
 from tfen.data.transforms import centre_crop, fit_frame, looks, stored_size, to_network
 from tfen.errors import InputError
 from tfen.models.weights import Loaded
@@ -42,7 +43,7 @@ class Engine:
         settings = loaded.settings
         self.expressions, self.frames = loaded.expressions, settings.model.frames
         self.size = stored_size(settings.model.image_size)
-        self.streams = settings.data.normalise != "clip"
+        self.streams = not NORMALISATIONS[settings.data.normalise].whole_clip
         self._image_size, self._data, self._looks = settings.model.image_size, settings.data, looks
         self._network = loaded.network.channels_last()
         self._temperature = float(loaded.about.get("temperature") or 1.0)

@@ -1,7 +1,7 @@
 """Algorithm 1: A learns to recognise faces in TFE; E, D and T learn the expression and to leave A at a loss."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from tfen.config import EC_STFL, Settings, TrainSettings
+from tfen.config import Settings, TrainSettings
 from tfen.data.clips import Batch, Clips
 from tfen.errors import InputError, TfenError
 from tfen.models.clip_classifier import ClipClassifier
@@ -21,13 +21,15 @@ from tfen.progress import meter
 from tfen.training import processes
 from tfen.training.checkpoints import Checkpointer, Part
 from tfen.training.losses import confusion_loss, ec_stfl_loss, expression_loss, identification_loss, network_loss
+from tfen.training.optimisers import SCHEDULES, make_optimiser
 from tfen.training.processes import averaged, gathered, seed_step
+from tfen.training.turns import TURNS
 
 
 class Game:
     """The two players and their steps. F takes no part: its weights and BatchNorm statistics never change.
 
-    `gathers` adds EC-STFL to the expression loss (baselines of Table 8); `class_weights_K` weighs its expressions.
+    `class_weights_K` weighs the expressions in the expression loss.
     """
 
     def __init__(
@@ -35,10 +37,9 @@ class Game:
         network: TFEN,
         settings: TrainSettings,
         accelerator: Accelerator | None = None,
-        gathers: bool = False,
         class_weights_K: torch.Tensor | None = None,
     ) -> None:
-        self.network, self.settings, self.gathers, self.class_weights_K = network, settings, gathers, class_weights_K
+        self.network, self.settings, self.class_weights_K = network, settings, class_weights_K
         self.accelerator = accelerator or Accelerator(cpu=True)
         ours = [network.expression_extractor, network.decoupler, network.temporal]
 
@@ -77,17 +78,16 @@ class Game:
         with self.accelerator.autocast():
             typical = network.clip_features(clips)
             labels, figures = gathered(labels), {}
-            if self.gathers:
+            gathering = None
+            if network.variant.gathers:
                 assert isinstance(network.temporal, ClipClassifier)
                 features = gathered(network.temporal.embed(typical))
                 scores = network.temporal.classify(features)
                 gathering = ec_stfl_loss(features, labels)
-                expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
-                loss = expression + settings.ec_stfl_weight * gathering
                 figures["ec_stfl_loss"] = gathering.item()
             else:
                 scores = gathered(network.temporal(typical))
-                loss = expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
+            loss = expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
             if adversary is not None:
                 adversary.eval().requires_grad_(False)
                 if settings.adversary_statistics == "batch":
@@ -95,6 +95,8 @@ class Game:
                 confusion = confusion_loss(gathered(network.face_scores(typical)), settings.norm)
                 loss = network_loss(expression, confusion, settings.alpha)
                 figures["confusion_loss"] = confusion.item()
+            if gathering is not None:
+                loss = loss + settings.ec_stfl_weight * gathering
         self.network_optimiser.zero_grad()
         self.accelerator.backward(loss)
         averaged([network.expression_extractor, network.decoupler, network.temporal])
@@ -113,11 +115,7 @@ class Game:
     def set_share_done(self, epoch: float) -> None:
         """Set the learning rates for a point in training, counted in epochs."""
         settings = self.settings
-        if settings.schedule == "step":
-            factor = settings.lr_gamma ** (int(epoch) // settings.lr_step)
-        else:
-            done = torch.tensor(epoch / settings.epochs * torch.pi)
-            factor = float(0.5 * (1 + torch.cos(done)))
+        factor = SCHEDULES[settings.schedule].factor(epoch, settings)
         for optimiser, start in (
             (self.network_optimiser, settings.lr),
             (self.adversary_optimiser, settings.adversary_lr or settings.lr),
@@ -134,22 +132,9 @@ def _follow_batch(adversary: nn.Module, follow: bool) -> None:
             part.train(follow)
 
 
-def make_optimiser(modules: Sequence[nn.Module | None], lr: float, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Return the settings' optimiser for some parts of a network."""
-    weights = [weight for module in modules if module is not None for weight in module.parameters()]
-    if settings.optimiser == "adamw":
-        return torch.optim.AdamW(weights, lr, weight_decay=settings.weight_decay)
-    return torch.optim.SGD(weights, lr, settings.momentum, weight_decay=settings.weight_decay)
-
-
 def is_adversary_turn(iteration: int, epoch: int, settings: TrainSettings) -> bool:
     """Tell whether A is updated; iterations and epochs count from 1, as Algorithm 1 does."""
-    interval = settings.adversary_interval
-    if settings.turns == "epochs":
-        return epoch % interval == 0
-    if settings.turns == "three-of-adversary":
-        return iteration % (interval + 1) != 0
-    return iteration % interval == 0
+    return TURNS[settings.turns].adversary(iteration, epoch, settings.adversary_interval)
 
 
 def balanced_weights(counts: np.ndarray) -> torch.Tensor:
@@ -191,7 +176,7 @@ def train(
     network.to(accelerator.device)
     prepare_network(network, plan, accelerator)
     weights = balanced_weights(clips.counts()).to(accelerator.device) if plan.class_weights == "balanced" else None
-    game = Game(network, plan, accelerator, settings.model.variant.endswith(EC_STFL), weights)
+    game = Game(network, plan, accelerator, weights)
     history, sums = History(), _Means()
     parts: dict[str, Part] = {"network": network, "optimiser": game.network_optimiser, "best": history.best_weights}
     if game.adversary_optimiser is not None:

@@ -16,6 +16,7 @@ from tfen.config import CHECKPOINT_MINUTES, Looks, Settings, plain, settings_in
 from tfen.data.clips import FrameStore
 from tfen.data.folds import Fold, make_folds, subjects_of, validation_split
 from tfen.data.prepared import PreparedSet, SequenceRecord
+from tfen.data.protocols import PROTOCOLS, SELECTIONS
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature, reliability
@@ -30,12 +31,6 @@ from tfen.spread import Cluster, spread
 from tfen.training import processes
 from tfen.training.checkpoints import Checkpointer
 from tfen.training.fold import make_accelerator, predict_sequences, prediction, train_network
-
-HOW_CHOSEN = {
-    "last": "the last epoch",
-    "validation": "the best epoch on an inner validation split of the training subjects",
-    "best-on-test": "the best epoch ON THE TEST SUBJECTS: optimistic, not comparable with honest protocols",
-}
 
 AT_ONCE = 48
 """Sequences that are evaluated between two steps of the progress display."""
@@ -195,7 +190,7 @@ def _run_fold(store: FrameStore, fold: Fold, run: Run) -> str:
     missing = sorted(set(dataset.expressions) - {sequence.expression for sequence in training})
     if missing:
         raise InputError(f"fold {fold.number}: no training sequence shows {missing[0]}; use fewer folds or exclude it")
-    choosing = {"last": [], "validation": validation, "best-on-test": testing}[settings.folds.select]
+    choosing = SELECTIONS[settings.folds.select].choosing(fold)
     seed = settings.train.seed * 1000 + fold.number
     writes = processes.number() == 0
     with clear_errors(folder):
@@ -288,13 +283,13 @@ def collect(out: Path, dataset: PreparedSet, settings: Settings) -> dict[str, An
         "expressions": list(dataset.expressions),
         "variant": settings.model.variant,
         "select": settings.folds.select,
-        "epoch_chosen_by": HOW_CHOSEN[settings.folds.select],
-        "optimistic": settings.folds.select == "best-on-test",
+        "epoch_chosen_by": SELECTIONS[settings.folds.select].text,
+        "optimistic": SELECTIONS[settings.folds.select].optimistic,
         "set": dataset.name,
         "protocol": settings.folds.protocol,
         "ece": reliability(predictions, dataset.expressions).ece,
     }
-    if settings.folds.protocol == "dfew-12x10":
+    if PROTOCOLS[settings.folds.protocol].subsets:
         figures.update(over_subsets(predictions, dataset.expressions, settings.folds.count))
     if processes.number() == 0:
         write_predictions(out / "predictions.csv", predictions, dataset.expressions)
@@ -399,7 +394,8 @@ def train_on_all(
         one line that says what was trained and how good it is on the validation subjects.
     """
     make_accelerator(settings)  # finds the other processes, where there are any
-    if settings.folds.select == "best-on-test":
+    selection = SELECTIONS[settings.folds.select]
+    if selection.measured_on == "test":
         raise InputError("`tfen train` has no test subjects: --folds.select is last or validation")
     kept = out / "checkpoint"
     if kept.exists() and (out / "config.json").exists():
@@ -411,7 +407,7 @@ def train_on_all(
         _claim(kept, _description(dataset, settings, init))
     processes.wait()
     training, validation = list(dataset.sequences), []
-    if settings.folds.select == "validation":
+    if selection.measured_on == "validation":
         chosen = held_back(dataset, settings)
         training, validation = dataset.of_subjects(set(dataset.subjects) - chosen), dataset.of_subjects(chosen)
     store = FrameStore(dataset, settings.model.image_size, settings.data)

@@ -19,8 +19,9 @@ from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.weights import load_imagenet
 from tfen.progress import meter
 from tfen.training import processes
-from tfen.training.adversarial import make_optimiser, prepare_network
+from tfen.training.adversarial import prepare_network
 from tfen.training.checkpoints import Checkpointer, Part
+from tfen.training.optimisers import make_optimiser
 from tfen.training.processes import averaged, gathered, gathered_rows, seed_step
 
 

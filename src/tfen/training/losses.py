@@ -1,12 +1,10 @@
 """The losses of the game (Eqs. 3 to 6). M is the batch's size, N the number of face labels."""
 
-import math
-
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from tfen.config import Norm
+from tfen.training.norms import NORMS
 
 
 def expression_loss(
@@ -16,29 +14,20 @@ def expression_loss(
     return functional.cross_entropy(scores_BK.float(), labels_B, weights_K, label_smoothing=smoothing)
 
 
-def identification_loss(face_scores_BN: Tensor, labels_B: Tensor, norm: Norm = "squared") -> Tensor:
+def identification_loss(face_scores_BN: Tensor, labels_B: Tensor, norm: str = "squared") -> Tensor:
     """Return L_face of step 1 (Eq. 5): the distance of G from the one-hot face label.
 
     Args:
         face_scores_BN: G, A's softmax scores averaged over the frames.
         labels_B: face labels, 0 to N - 1.
-        norm: squared, absolute (the 2-norm of a single number), or cross-entropy (not the paper's): -log G of the
-            true face.
+        norm: a name in `tfen.training.norms`.
     """
-    if norm == "cross-entropy":
-        return functional.nll_loss(_log(face_scores_BN), labels_B)
-    one_hot_BN = functional.one_hot(labels_B, face_scores_BN.shape[1]).to(face_scores_BN)
-    return _distance(one_hot_BN - face_scores_BN, norm)
+    return NORMS[norm].identification(face_scores_BN, labels_B)
 
 
-def confusion_loss(face_scores_BN: Tensor, norm: Norm = "squared") -> Tensor:
-    """Return the distance of G from equal scores 1/N for all faces: -L_face of step 2 (Eq. 6).
-
-    With the cross-entropy it is the Kullback-Leibler divergence of G from equal scores.
-    """
-    if norm == "cross-entropy":
-        return torch.mean(-_log(face_scores_BN).mean(1)) - math.log(face_scores_BN.shape[1])
-    return _distance(1 / face_scores_BN.shape[1] - face_scores_BN, norm)
+def confusion_loss(face_scores_BN: Tensor, norm: str = "squared") -> Tensor:
+    """Return the distance of G from equal scores 1/N for all faces: -L_face of step 2 (Eq. 6)."""
+    return NORMS[norm].confusion(face_scores_BN)
 
 
 def network_loss(expression: Tensor, confusion: Tensor, alpha: float) -> Tensor:
@@ -58,12 +47,3 @@ def ec_stfl_loss(features_BC: Tensor, labels_B: Tensor) -> Tensor:
     if not (same & other_clip).any() or same.all():
         return distance_BB.sum() * 0
     return distance_BB[same & other_clip].mean() / distance_BB[~same].mean().clamp_min(1e-12)
-
-
-def _log(scores: Tensor) -> Tensor:
-    return scores.clamp_min(1e-12).log()
-
-
-def _distance(difference_BN: Tensor, norm: Norm) -> Tensor:
-    per_face = difference_BN.square() if norm == "squared" else difference_BN.abs()
-    return torch.mean(per_face.sum(1))
