@@ -10,6 +10,7 @@ from tfen.data.augmentations import AUGMENTATIONS
 from tfen.data.normalisations import NORMALISATIONS
 from tfen.data.protocols import PROTOCOLS, SELECTIONS
 from tfen.errors import InputError
+from tfen.models.blocks import BLOCKS
 from tfen.models.variants import VARIANTS
 from tfen.presets import PRESETS
 from tfen.training.norms import NORMS
@@ -36,6 +37,8 @@ class ModelSettings:
     """Side of the images that the network sees, pixels."""
     frames: int = 7
     """Frames sampled from a sequence (S)."""
+    block: Annotated[str, BLOCKS] = "original"
+    """Form of the 2D blocks. original: Hu et al. timm: with a ReLU before the squeeze, which timm's ImageNet weights need."""
     shortcut: Shortcut = "A"
     """Shortcut of the 3D network: A (Hara) has no parameters, B (torchvision) a convolution."""
     dropout: float = 0.2
@@ -43,12 +46,15 @@ class ModelSettings:
     adversary_dropout: float = 0.0
     """Dropout before the face classifier."""
     expression_weights: str | None = None
-    """Weights E starts from: "imagenet" (fetched from the hub), a file, or nothing for random."""
+    """Weights E starts from: imagenet (fetched from the hub), a file of timm's legacy_seresnet18, or none for random."""
     temporal_weights: str | None = None
-    """Weights T starts from: a file of Hara's 3D-ResNet-18 (shortcut A) or torchvision's r3d_18 (shortcut B)."""
+    """Weights T starts from: a file of Hara's 3D-ResNet-18 (shortcut A) or torchvision's r3d_18 (shortcut B),
+    or none for random."""
 
     def __post_init__(self) -> None:
         _check_choices("model", self)
+        self.expression_weights = None if self.expression_weights == "none" else self.expression_weights
+        self.temporal_weights = None if self.temporal_weights == "none" else self.temporal_weights
         _at_least("model.width", self.width, 8)
         if self.width % 4:
             raise InputError(f"model.width is {self.width}, expected a multiple of 4")

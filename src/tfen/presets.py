@@ -18,7 +18,7 @@ class Preset:
     changes: Changes
 
 
-_IMAGENET = {"expression_weights": "imagenet"}
+_IMAGENET = {"expression_weights": "imagenet", "block": "timm"}
 _LAST = {"select": "last"}
 """The last epoch is reported, since a choice among epochs on the test fold would be optimistic."""
 _DFEW: Changes = {

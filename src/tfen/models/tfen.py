@@ -36,9 +36,9 @@ class FramewiseScores(nn.Module):
 
     memory_format: torch.memory_format | None = None
 
-    def __init__(self, classes: int, width: int, dropout: float) -> None:
+    def __init__(self, classes: int, width: int, dropout: float, block: str) -> None:
         super().__init__()
-        self.frame = UpperHalf(classes, width, dropout)
+        self.frame = UpperHalf(classes, width, dropout, block)
 
     def embed(self, x_BSCHW: Tensor) -> Tensor:
         """Return the clip's mean features before the classifier, (B, 8 * width)."""
@@ -48,11 +48,11 @@ class FramewiseScores(nn.Module):
         return self.frame(x_BSCHW.flatten(0, 1)).unflatten(0, x_BSCHW.shape[:2]).mean(1)
 
 
-TEMPORAL_NETWORKS: Choices[Callable[[int, int, Shortcut, float], ClipClassifier | FramewiseScores]] = Choices(
+TEMPORAL_NETWORKS: Choices[Callable[[int, int, Shortcut, float, str], ClipClassifier | FramewiseScores]] = Choices(
     "temporal network",
     {
-        "3d": Temporal3D,
-        "framewise": lambda classes, width, shortcut, dropout: FramewiseScores(classes, width, dropout),
+        "3d": lambda classes, width, shortcut, dropout, block: Temporal3D(classes, width, shortcut, dropout),
+        "framewise": lambda classes, width, shortcut, dropout, block: FramewiseScores(classes, width, dropout, block),
         "resnet18-lstm": lambda classes, width, *_: ResNetLSTM(classes, width),
         "3d-resnet18": lambda classes, width, *_: ResNet3D(classes, width),
         "r3d18": lambda classes, width, *_: ResNet3D(classes, width, "B"),
@@ -61,7 +61,7 @@ TEMPORAL_NETWORKS: Choices[Callable[[int, int, Shortcut, float], ClipClassifier 
         "p3d": lambda classes, width, *_: P3D(classes, width),
     },
 )
-"""What T may be, made for a number of expressions, a width, a shortcut and a dropout; the last six take the frames as they
+"""What T may be, made for a number of expressions, a width, a shortcut, a dropout and a form of block; the last six take the frames as they
 are, and shortcut and dropout are those of their papers."""
 
 
@@ -76,6 +76,7 @@ class TFEN(nn.Module):
         shortcut: of the 3D network, "A" (Hara) or "B" (torchvision).
         dropout: before the classifier of T.
         adversary_dropout: before the classifier of A.
+        block: form of the 2D blocks, a name in `tfen.models.blocks`.
 
     Raises:
         InputError: a variant whose parts do not exist, or that gathers features where T has none of a whole clip.
@@ -96,17 +97,18 @@ class TFEN(nn.Module):
         shortcut: Shortcut = "A",
         dropout: float = 0.2,
         adversary_dropout: float = 0.0,
+        block: str = "original",
     ) -> None:
         super().__init__()
         self.variant = VARIANTS[variant]
-        self.expression_extractor = LowerHalf(width) if self.variant.extracts else nn.Identity()
+        self.expression_extractor = LowerHalf(width, block) if self.variant.extracts else nn.Identity()
         self.face_extractor = self.decoupler = self.adversary = None
         if self.variant.fusion is not None:
-            self.face_extractor = LowerHalf(width).requires_grad_(False)
+            self.face_extractor = LowerHalf(width, block).requires_grad_(False)
             self.decoupler = FUSIONS[self.variant.fusion](2 * width)
-        self.temporal = TEMPORAL_NETWORKS[self.variant.temporal](expressions, width, shortcut, dropout)
+        self.temporal = TEMPORAL_NETWORKS[self.variant.temporal](expressions, width, shortcut, dropout, block)
         if self.variant.adversary and faces:
-            self.adversary = UpperHalf(faces, width, adversary_dropout)
+            self.adversary = UpperHalf(faces, width, adversary_dropout, block)
         if self.variant.gathers and not isinstance(self.temporal, ClipClassifier):
             raise InputError(f"the network {variant} gathers clips, but its T has no features of a whole clip")
 

@@ -28,10 +28,10 @@ from tfen.training.processes import averaged, gathered, gathered_rows, seed_step
 class FaceNetwork(nn.Module):
     """F followed by A: frames (B, 3, H, W) to face scores (B, N)."""
 
-    def __init__(self, faces: int, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, faces: int, width: int, dropout: float = 0.0, block: str = "original") -> None:
         super().__init__()
-        self.lower = LowerHalf(width)
-        self.upper = UpperHalf(faces, width, dropout)
+        self.lower = LowerHalf(width, block)
+        self.upper = UpperHalf(faces, width, dropout, block)
 
     def forward(self, frames_BCHW: torch.Tensor) -> torch.Tensor:
         return self.upper(self.lower(frames_BCHW))
@@ -105,7 +105,8 @@ def pretrain_faces(
     """
     face, checkpointer = settings.face, checkpointer or Checkpointer()
     torch.manual_seed(seed)
-    network = FaceNetwork(len(labels), settings.model.width, settings.model.adversary_dropout)
+    model = settings.model
+    network = FaceNetwork(len(labels), model.width, model.adversary_dropout, model.block)
     if face.init == "imagenet":
         load_imagenet(network.lower, network.upper)
     if start is not None and start.layer0["conv1"].weight.shape == network.lower.layer0["conv1"].weight.shape:

@@ -15,7 +15,7 @@ from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.prepared import SequenceRecord
 from tfen.evaluation.metrics import Prediction
 from tfen.models.seresnet import LowerHalf
-from tfen.models.tfen import TFEN
+from tfen.models.tfen import TFEN, FramewiseScores
 from tfen.models.weights import Loaded, build, load_fitting, load_imagenet, load_kinetics
 from tfen.progress import say
 from tfen.training import processes
@@ -68,7 +68,8 @@ def train_network(
     network = build(settings, len(expressions), len(labels))
     if model.expression_weights and isinstance(network.expression_extractor, LowerHalf):
         path = None if model.expression_weights == "imagenet" else model.expression_weights
-        load_imagenet(network.expression_extractor, path=path)
+        upper = network.temporal.frame if isinstance(network.temporal, FramewiseScores) else None
+        load_imagenet(network.expression_extractor, upper, path)
     if model.temporal_weights:
         load_kinetics(network.temporal, Path(model.temporal_weights))
     if start is not None:

@@ -1,10 +1,12 @@
 """The losses of the game (Eqs. 3 to 6). M is the batch's size, N the number of face labels."""
 
-import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from tfen.training.norms import NORMS
+
+TINY = 1e-6
+"""Keeps distances from zero where they divide, as in the code of EC-STFL's authors."""
 
 
 def expression_loss(
@@ -36,14 +38,15 @@ def network_loss(expression: Tensor, confusion: Tensor, alpha: float) -> Tensor:
 
 
 def ec_stfl_loss(features_BC: Tensor, labels_B: Tensor) -> Tensor:
-    """Return the loss that gathers clips of one expression (EC-STFL; Jiang et al. 2020, as it is read here).
+    """Return EC-STFL (Jiang et al. 2020), which gathers clips of one expression, as its authors' published code has it.
 
-    It is the mean squared distance between features of different clips of the same expression, divided by that between
-    clips of different expressions, over the batch. A batch that lacks either kind of pair gives zero.
+    For each clip: the mean L1 distance to the batch's clips of its expression, itself included, times the sum of
+    1 / distance over the clips of other expressions, divided by their number plus one. The sum over the clips is divided
+    by the batch's size twice, as their code does; the article's weight of it is 10.
     """
-    distance_BB = (features_BC[:, None] - features_BC[None]).float().square().sum(2)
+    features = features_BC.float()
+    distance_BB = (features[:, None] - features[None]).abs().sum(2)
     same = labels_B[:, None] == labels_B[None]
-    other_clip = ~torch.eye(len(labels_B), dtype=torch.bool, device=labels_B.device)
-    if not (same & other_clip).any() or same.all():
-        return distance_BB.sum() * 0
-    return distance_BB[same & other_clip].mean() / distance_BB[~same].mean().clamp_min(1e-12)
+    within_B = distance_BB.where(same, 0).sum(1) / same.sum(1)
+    nearness_B = (1 / (distance_BB + TINY)).where(~same, 0).sum(1) / ((~same).sum(1) + 1)
+    return (within_B * nearness_B).mean() / len(labels_B)
