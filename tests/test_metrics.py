@@ -66,6 +66,11 @@ def test_one_canonical_order() -> None:
     assert in_order({"zeal", "fear", "awe"}) == ("fear", "awe", "zeal")
     assert in_order(EXPRESSIONS[::-1]) == EXPRESSIONS
     assert canonical(" Smiling ") == "happiness"
+    assert canonical("Scared") == "fear"
+    with pytest.raises(
+        InputError, match=r"'hungry' is no expression; expected one of neutral, anger, .* \(did you mean"
+    ):
+        canonical("hungry")
     with pytest.raises(InputError, match="at least two"):
         in_order(["fear"])
 

@@ -106,7 +106,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_width_are_refused_although_their_counters_fit(tmp_path: Path) -> None:
     torch.save(LowerHalf(32, "timm").state_dict(), tmp_path / "wide.pth")
-    with pytest.raises(InputError, match="none of its .* weights fits; is it of another architecture or width"):
+    with pytest.raises(InputError, match="is it of another architecture or width"):
         load_imagenet(LowerHalf(16, "timm"), path=str(tmp_path / "wide.pth"))
 
 
