@@ -91,7 +91,7 @@ def test_no_test_frame_reaches_any_weight(tmp_path: Path, monkeypatch: pytest.Mo
         asked.clear()
         return said
 
-    from tfen.training import crossval as module
+    from tfen.training import fold as module
 
     predict = module.predict_sequences
     monkeypatch.setattr(module, "predict_sequences", tested)
@@ -171,7 +171,7 @@ def test_training_starts_from_other_weights_and_keeps_shared_expressions_by_name
     assert "do not know sadness" in done.stderr
 
     from tfen.models.weights import build, load
-    from tfen.training.fold import start_from
+    from tfen.training.network import start_from
 
     start = load(run)
     network = build(start.settings, 2, 0)

@@ -13,7 +13,8 @@ from tfen.config import TrainSettings
 from tfen.data.clips import Batch
 from tfen.data.prepared import SequenceRecord
 from tfen.models.tfen import PARTS, TFEN
-from tfen.training.adversarial import Game, is_adversary_turn, running_average
+from tfen.training.adversarial import Game
+from tfen.training.running_average import running_average
 
 
 def batch(frames: int = 3) -> Batch:
@@ -107,9 +108,9 @@ def test_the_adversary_learns_to_recognise_faces_when_the_others_rest() -> None:
 
 def test_the_three_readings_of_the_three_steps() -> None:
     def turns(reading: str) -> str:
-        plan = TrainSettings(turns=reading)
+        game = Game(TFEN(3, 3, 8), TrainSettings(turns=reading))
         steps = [(epoch * 2 + k + 1, epoch + 1) for epoch in range(6) for k in range(2)]
-        return "".join("A" if is_adversary_turn(iteration, epoch, plan) else "-" for iteration, epoch in steps)
+        return "".join("A" if game.is_adversary_turn(iteration, epoch) else "-" for iteration, epoch in steps)
 
     assert turns("iterations") == "--A--A--A--A"
     assert turns("epochs") == "----AA----AA"
@@ -120,7 +121,7 @@ def test_the_learning_rate_falls_as_the_paper_says() -> None:
     game = Game(TFEN(3, 3, 8), TrainSettings())
 
     def rate(epoch: float) -> float:
-        game.set_share_done(epoch)
+        game.set_learning_rates(epoch)
         return game.network_optimiser.param_groups[0]["lr"]
 
     assert [rate(epoch) for epoch in (0, 99, 100, 200, 299)] == pytest.approx([0.01, 0.01, 0.001, 1e-4, 1e-4])

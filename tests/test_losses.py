@@ -4,8 +4,14 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from tfen.models.tfen import TFEN
-from tfen.training.adversarial import balanced_weights
-from tfen.training.losses import confusion_loss, ec_stfl_loss, expression_loss, identification_loss, network_loss
+from tfen.training.losses import (
+    balanced_weights,
+    confusion_loss,
+    ec_stfl_loss,
+    expression_loss,
+    identification_loss,
+    network_loss,
+)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

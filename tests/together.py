@@ -11,11 +11,11 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from tfen import processes
 from tfen.config import TrainSettings
 from tfen.data.clips import Batch
 from tfen.data.prepared import SequenceRecord
 from tfen.models.tfen import TFEN
-from tfen.training import processes
 from tfen.training.adversarial import Game
 
 

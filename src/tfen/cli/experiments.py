@@ -47,8 +47,11 @@ def _finished(runs: Sequence[Any], cluster: Cluster) -> list[dict[str, Any]]:
     from tfen import stopping
     from tfen.training.crossval import finish, finish_spread
 
-    with stopping.listening():
-        return finish_spread(list(runs), cluster) if cluster.ray else [finish(run) for run in runs]
+    with stopping.listening() as stop:
+        if cluster.ray:
+            return finish_spread(runs, cluster, stop)
+        worker = runs[0].worker(stop)  # one for all: the runs of a comparison share their frames
+        return [finish(run, worker) for run in runs]
 
 
 def compare(
@@ -172,11 +175,11 @@ def train(
     """
     from tfen import stopping
     from tfen.data.prepared import open_set
-    from tfen.training.crossval import train_on_all
+    from tfen.training.on_all import train_on_all
 
     dataset = open_set(set, settings.folds.exclude)
-    with stopping.listening():
-        print(train_on_all(dataset, out, settings, init, checkpoints.checkpoint_minutes))
+    with stopping.listening() as stop:
+        print(train_on_all(dataset, out, settings, init, checkpoints.checkpoint_minutes, stop))
 
 
 def train_landmarks(set: Path, out: Path, *, epochs: int = 30, seed: int = 0) -> None:
@@ -236,10 +239,10 @@ def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks =
         looks: How often each sequence is looked at: once, or 6 times and averaged, as `tfen analyze` does.
     """
     from tfen.data.prepared import open_set
-    from tfen.training import crossval
+    from tfen.evaluation.evaluate import evaluate as judge
 
     out = out or Path("runs") / f"{set.name}-evaluated"
-    figures = crossval.evaluate(weights, open_set(set), out, looks)
+    figures = judge(weights, open_set(set), out, looks)
     print(
         f"accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f} ({figures['sequences']} sequences of "
         f"{figures['subjects']} subjects, choice of {', '.join(figures['expressions'])})"

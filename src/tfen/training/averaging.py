@@ -13,10 +13,10 @@ from tfen.errors import InputError
 from tfen.evaluation.calibration import fit_temperature
 from tfen.evaluation.metrics import Prediction, summary
 from tfen.files import must_be_new, whole_folder
+from tfen.inference.prediction import predict_sequences
 from tfen.models.weights import Loaded, load_torch, save_network
 from tfen.progress import meter
-from tfen.training.crossval import held_back
-from tfen.training.fold import predict_sequences
+from tfen.training.on_all import held_back
 
 
 def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ()) -> list[str]:

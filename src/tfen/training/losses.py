@@ -1,5 +1,7 @@
 """The losses of the game (Eqs. 3 to 6). M is the batch's size, N the number of face labels."""
 
+import numpy as np
+import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
@@ -50,3 +52,9 @@ def ec_stfl_loss(features_BC: Tensor, labels_B: Tensor) -> Tensor:
     within_B = distance_BB.where(same, 0).sum(1) / same.sum(1)
     nearness_B = (1 / (distance_BB + TINY)).where(~same, 0).sum(1) / ((~same).sum(1) + 1)
     return (within_B * nearness_B).mean() / len(labels_B)
+
+
+def balanced_weights(counts: np.ndarray) -> torch.Tensor:
+    """Return a weight for each expression, the inverse of its share of the sequences over their number, (K,)."""
+    shares = np.where(counts > 0, counts / counts.sum(), np.inf)
+    return torch.tensor(1 / shares / np.count_nonzero(counts), dtype=torch.float32)

@@ -1,0 +1,97 @@
+"""Trained weights tested on another set, with labels matched by name."""
+
+from pathlib import Path
+from typing import Any
+
+from tfen.config import Looks
+from tfen.data.clips import FrameStore
+from tfen.data.prepared import PreparedSet, SequenceRecord
+from tfen.data.sampling import middle_frames
+from tfen.errors import InputError
+from tfen.evaluation.calibration import reliability
+from tfen.evaluation.metrics import Prediction, confusions, summary
+from tfen.evaluation.runs import write_predictions
+from tfen.evaluation.subgroups import known_groups, subgroups, write_subgroups
+from tfen.files import must_be_new, whole_folder, write_json
+from tfen.inference.engine import Engine
+from tfen.inference.prediction import predict_sequences, prediction
+from tfen.models.weights import Loaded, load
+from tfen.progress import meter
+
+AT_ONCE = 48
+"""Sequences that are evaluated between two steps of the progress display."""
+
+
+def evaluate(weights: str, dataset: PreparedSet, out: Path, looks: Looks = 1) -> dict[str, Any]:
+    """Test trained weights on a whole set, its labels matched by name, and return the summary that is written to `out`.
+
+    Expressions that only the weights know are left out of the choice; sequences of expressions that the weights do not
+    know are left out and counted. Where the set knows its subjects' sex, age or ancestry, their accuracies are written,
+    too.
+
+    Args:
+        weights: what `tfen.load` takes.
+        dataset: the set.
+        out: folder of the results.
+        looks: how often each sequence is looked at; see `Engine`.
+
+    Raises:
+        InputError: the two have fewer than two expressions in common, or `out` exists.
+    """
+    must_be_new(out)
+    loaded = load(weights)
+    shared = tuple(name for name in loaded.expressions if name in dataset.expressions)
+    if len(shared) < 2:
+        raise InputError(
+            f"{weights} knows {', '.join(loaded.expressions)} and {dataset.folder} has {', '.join(dataset.expressions)}: "
+            "fewer than two in common, nothing to choose between"
+        )
+    kept = dataset.without(tuple(name for name in dataset.expressions if name not in shared))
+    known = known_groups(kept, kept.sequences)
+    predictions = _predictions(loaded, kept, [loaded.expressions.index(name) for name in shared], looks)
+    figures = {
+        **summary(predictions, shared),
+        "expressions": list(shared),
+        "left_out_of_the_choice": [name for name in loaded.expressions if name not in shared],
+        "sequences_left_out": len(dataset.sequences) - len(kept.sequences),
+        "variant": loaded.settings.model.variant,
+        "weights": weights,
+        "looks": looks,
+        "trained_on": loaded.about.get("set"),
+        "set": dataset.name,
+        "epoch_chosen_by": "none: trained before",
+        "ece": reliability(predictions, shared).ece,
+        "confusion": confusions(predictions, shared).tolist(),
+    }
+    with whole_folder(out) as part:
+        write_predictions(part / "predictions.csv", predictions, shared)
+        write_subgroups(part / "subgroups.csv", subgroups(known, predictions))
+        write_json(part / "summary.json", figures)
+    return figures
+
+
+def _predictions(loaded: Loaded, dataset: PreparedSet, among: list[int], looks: Looks) -> list[Prediction]:
+    """Return what weights say about the sequences of a set, choosing among some of their expressions."""
+    settings = loaded.settings
+    store = FrameStore(dataset, settings.model.image_size, settings.data)
+    engine = None if looks == 1 else Engine(loaded, looks)
+    predictions: list[Prediction] = []
+    with meter("evaluating", len(dataset.sequences), "sequences") as progress:
+        for first in range(0, len(dataset.sequences), AT_ONCE):
+            some = list(dataset.sequences[first : first + AT_ONCE])
+            if engine is None:
+                predictions += predict_sequences(loaded.network, store, some, settings, among=among)
+            else:
+                predictions += _looked(engine, store, some, among)
+            progress.advance(len(some))
+    return predictions
+
+
+def _looked(engine: Engine, store: FrameStore, sequences: list[SequenceRecord], among: list[int]) -> list[Prediction]:
+    """Return what an engine says about some sequences of a set, with its looks and its temperature."""
+    out = []
+    for sequence in sequences:
+        frames = store.frames(sequence, middle_frames(sequence.frames, engine.frames))
+        likely = engine.scores([engine.encode(list(frames))])[0, among]
+        out.append(prediction(sequence, likely / likely.sum(), store.dataset.expressions))
+    return out
