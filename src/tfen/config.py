@@ -152,6 +152,10 @@ class TrainSettings:
     """Weight of the expression loss (Eq. 3)."""
     ec_stfl_weight: float = 10.0
     """Weight of the EC-STFL loss (Jiang et al. 2020) in the variants that have it."""
+    matched: bool = False
+    """Without an adversary: multiply the expression loss by alpha all the same, and pass over the iterations in which A
+    would learn, so that E, D and T have the rate and the number of updates that they have beside one. A control for
+    ablations, not the paper's."""
     adversary_interval: int = 3
     """A is updated in every n-th iteration ("number of training steps applied to A")."""
     adversary_statistics: Literal["running", "batch"] = "running"

@@ -59,6 +59,7 @@ def compare(
     out: Path,
     *,
     variants: tuple[Annotated[str, VARIANTS], ...] = ("tfen", *ablations()),
+    controls: bool = False,
     repeats: int = 1,
     start: Annotated[Start, Flags] = Start(),  # noqa: B008
     init: str | None = None,
@@ -74,6 +75,8 @@ def compare(
         set: A prepared set.
         out: Folder of the comparison: a run for each network, and comparison/ with the table.
         variants: Networks; the others are tested against the first one.
+        controls: Also train each network without an adversary as a matched control (--train.matched): with the same
+            weight of the expression loss, and as many updates, as beside an adversary.
         repeats: Seeds to run each network with, counted up from --train.seed.
         init: Weights to start from: a run, a weights folder or a hub id.
     """
@@ -85,25 +88,30 @@ def compare(
 
     if repeats < 1:
         raise InputError(f"--repeats is {repeats}, expected at least 1")
-    chosen = tuple(dict.fromkeys(variants))
-    for name in chosen:
+    for name in variants:
         VARIANTS.check(name, "--variants")
+    chosen = {
+        (f"{name}-matched" if matched else name): (name, matched)
+        for name in variants
+        for matched in (False, True)
+        if not matched or (controls and not VARIANTS[name].adversary)
+    }
     dataset = open_set(set, settings.folds.exclude)
     first = settings.train.seed
     seeds = tuple(range(first, first + repeats))
     runs = []
     for seed in seeds:
-        for variant in chosen:
+        for name, (variant, matched) in chosen.items():
             own = replace(
                 settings,
                 model=replace(settings.model, variant=variant),
-                train=replace(settings.train, seed=seed),
+                train=replace(settings.train, seed=seed, matched=matched),
             )
-            folder = run_folder(out, variant, seed, first)
+            folder = run_folder(out, name, seed, first)
             runs.append(begin(dataset, folder, own, init, minutes=checkpoints.checkpoint_minutes))
     for run, figures in zip(runs, _finished(runs, cluster)):
         print(f"{run.out.name}: {headline(figures)}")
-    write_comparison(out, chosen, seeds)
+    write_comparison(out, tuple(chosen), seeds)
     print(f"{out}/comparison/index.html")
 
 
@@ -247,6 +255,8 @@ def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks =
         f"accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f} ({figures['sequences']} sequences of "
         f"{figures['subjects']} subjects, choice of {', '.join(figures['expressions'])})"
     )
+    for leak in figures["leaks"]:
+        print(leak)
     if figures["sequences_left_out"]:
         print(f"{figures['sequences_left_out']} sequences show expressions that the weights do not know")
     print(f"{out}/summary.json")
@@ -254,10 +264,11 @@ def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks =
 
 def headline(figures: dict[str, Any]) -> str:
     """Return a run's figures in one line."""
-    one = figures["folds"] == 1
-    spread = "" if one else f", standard deviation {figures['std']:.3f}"
-    return (
+    count, planned = figures["folds"], figures["dataset"]["folds"]
+    folds = f"{count} of {planned} folds" if count < planned else f"{count} fold{'' if count == 1 else 's'}"
+    spread = "" if figures["std"] is None else f", standard deviation {figures['std']:.3f}"
+    line = (
         f"{figures['variant']}: accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f}, WAR {figures['war']:.3f} "
-        f"({figures['sequences']} sequences of {figures['subjects']} unseen subjects, {figures['folds']} "
-        f"fold{'' if one else 's'}{spread}; epoch: {figures['epoch_chosen_by']})"
+        f"({figures['sequences']} sequences of {figures['people']}, {folds}{spread}; epoch: {figures['epoch_chosen_by']})"
     )
+    return "\n".join([line, *(f"not subject-independent: {leak}" for leak in figures["leaks"])])

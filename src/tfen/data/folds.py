@@ -30,6 +30,11 @@ class Fold:
     validation: tuple[SequenceRecord, ...]
     test: tuple[SequenceRecord, ...]
 
+    def everybody(self, dataset: PreparedSet) -> list[SequenceRecord]:
+        """Return all sequences that the fold divides, in the set's order; of a subset's fold, those of the subset."""
+        own = {one.name for part in (self.train, self.validation, self.test) for one in part}
+        return [one for one in dataset.sequences if one.name in own]
+
 
 def subjects_of(sequences: Iterable[SequenceRecord]) -> tuple[str, ...]:
     """Return the subjects of some sequences, ids ascending."""
@@ -47,9 +52,10 @@ def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]
         InputError: fewer subjects than folds.
     """
     if len(subjects) < max(count, 2):
+        advice = f"ask for at most {len(subjects)} folds, or " if len(subjects) > 1 else ""
         raise InputError(
             f"the set has {len(subjects)} subject{'s' if len(subjects) != 1 else ''}, fewer than the "
-            f"{max(count, 2)} folds; ask for at most {len(subjects)} folds or take a set with more subjects"
+            f"{max(count, 2)} folds; {advice}take a set with more subjects"
         )
     return [frozenset(group.tolist()) for group in np.array_split(np.array(subjects, dtype=object), count)]
 

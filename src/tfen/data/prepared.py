@@ -4,6 +4,7 @@ On disk: `sequences.csv` (sequence, subject, expression, number of frames, sourc
 and `prepared.json` (settings, versions, counts, what was left out and why).
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -66,6 +67,34 @@ class PreparedSet:
     def name(self) -> str:
         """What the set calls itself: `synthetic`, `ckplus`, `folder` ..."""
         return str(self.about.get("set", "folder"))
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its people were made by `tfen synth`; of a joined set, whether any were."""
+        parts = self.about["joined"].values() if "joined" in self.about else [self.about]
+        return any(one.get("set") == "synthetic" or one.get("synthetic") is True for one in parts)
+
+    @property
+    def subjects_named(self) -> bool:
+        """Whether it is known who the people are; where it is not (DFEW), each sequence counts as a subject."""
+        return bool(self.about.get("subjects_named", self.name != "dfew"))
+
+    @cached_property
+    def content(self) -> str:
+        """A fingerprint of what the set holds: names, subjects, expressions and lengths of its sequences."""
+        rows = sorted((one.name, one.subject, one.expression, str(one.frames)) for one in self.sequences)
+        return hashlib.sha256("\n".join(",".join(row) for row in rows).encode()).hexdigest()[:16]
+
+    def person(self, subject: str) -> str:
+        """Return a name for one of the set's subjects that holds beyond the set: two sets' people can be compared."""
+        place, own = (
+            (self.about["joined"].get(self.set_of(subject), {}), subject.partition("/")[2])
+            if ("joined" in self.about)
+            else (self.about, subject)
+        )
+        made = place.get("synth")
+        home = str(place.get("set", "folder"))
+        return f"{home}:{made.get('seed')}:{own}" if isinstance(made, dict) else f"{home}:{own}"
 
     def frame_files(self, sequence: SequenceRecord) -> list[Path]:
         """Return a sequence's frames in order."""

@@ -51,6 +51,7 @@ def evaluate(weights: str, dataset: PreparedSet, out: Path, looks: Looks = 1) ->
     predictions = _predictions(loaded, kept, [loaded.expressions.index(name) for name in shared], looks)
     figures = {
         **summary(predictions, shared),
+        "leaks": _leaks(loaded, kept),
         "expressions": list(shared),
         "left_out_of_the_choice": [name for name in loaded.expressions if name not in shared],
         "sequences_left_out": len(dataset.sequences) - len(kept.sequences),
@@ -68,6 +69,25 @@ def evaluate(weights: str, dataset: PreparedSet, out: Path, looks: Looks = 1) ->
         write_subgroups(part / "subgroups.csv", subgroups(known, predictions))
         write_json(part / "summary.json", figures)
     return figures
+
+
+def _leaks(loaded: Loaded, dataset: PreparedSet) -> list[str]:
+    """Say who of a set's people trained the weights, as far as the weights say from whom they learned."""
+    trained_on = loaded.about.get("trained_on")
+    if trained_on is None:
+        return [
+            "the weights do not say from whom they learned; whether some of these people were among them is not known"
+        ]
+    people = {dataset.person(subject) for subject in dataset.subjects}
+    out = []
+    for known, words in (
+        (trained_on, "trained the weights"),
+        (loaded.about.get("chosen_by") or [], "chose their epoch"),
+    ):
+        both = people & set(known)
+        if both:
+            out.append(f"{len(both)} of the {len(people)} subjects {words}: on new people expect less")
+    return out
 
 
 def _predictions(loaded: Loaded, dataset: PreparedSet, among: list[int], looks: Looks) -> list[Prediction]:

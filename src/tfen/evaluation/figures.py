@@ -38,7 +38,9 @@ class Panel:
     features: Array
 
 
-def write_figures(run: Path, out: Path, beside: Path | None = None, expression: str | None = None) -> list[Path]:
+def write_figures(
+    run: Path, out: Path, beside: Path | None = None, expression: str | None = None, place: Path | None = None
+) -> list[Path]:
     """Write Figs. 9 and 10, the confusion matrix, the table of rivals and Tables 11/12 of a run into `out`.
 
     Returns:
@@ -46,16 +48,17 @@ def write_figures(run: Path, out: Path, beside: Path | None = None, expression: 
 
     Args:
         beside: another run on the same folds, whose t-SNE and distances stand left of this one's.
+        place: where the runs' set lies now, if it was moved.
         expression: of Fig. 9's three subjects; the one that the best fold recognises in most if not given.
 
     Raises:
         InputError: a run is not there, or the two were not tested on the same subjects.
     """
-    _, folds = open_folds(run)
+    _, folds = open_folds(run, place)
     best = max(folds, key=lambda fold: fold.accuracy)
     panels = [_panel(run, best)]
     if beside is not None:
-        _, others = open_folds(beside)
+        _, others = open_folds(beside, place)
         other = next((fold for fold in others if fold.number == best.number), None)
         if other is None or [one.name for one in other.testing] != [one.name for one in best.testing]:
             raise InputError(f"{beside} has no fold {best.number} tested on the same subjects as that of {run}")

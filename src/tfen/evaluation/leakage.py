@@ -64,7 +64,7 @@ class Measured:
     chance: float | None
 
 
-def measure_leakage(run: Path, out: Path, adversary: bool = True) -> list[Measured]:
+def measure_leakage(run: Path, out: Path, adversary: bool = True, set_folder: Path | None = None) -> list[Measured]:
     """Measure all folds of a run and write `leakage.json`, CSV, LaTeX, picture and page into `out`.
 
     Args:
@@ -73,7 +73,7 @@ def measure_leakage(run: Path, out: Path, adversary: bool = True) -> list[Measur
     Raises:
         InputError: the run, its set or its weights are not there.
     """
-    dataset, folds = open_folds(run)
+    dataset, folds = open_folds(run, set_folder)
     per_fold: list[dict[tuple[str, str], _Scores]] = []
     with meter("leakage", len(folds), "folds") as progress:
         for fold in folds:

@@ -83,6 +83,8 @@ class Game:
                     confusion = confusion_loss(gathered(network.face_scores(typical)), settings.norm)
                     loss = network_loss(expression, confusion, settings.alpha)
                     figures["confusion_loss"] = confusion
+                elif settings.matched:
+                    loss = settings.alpha * expression
                 if features is not None:
                     gathering = ec_stfl_loss(features, labels)
                     loss = loss + settings.ec_stfl_weight * gathering
@@ -125,8 +127,11 @@ class Game:
         optimiser.step()
 
     def is_adversary_turn(self, iteration: int, epoch: int) -> bool:
-        """Tell whether A is updated; iterations and epochs count from 1, as Algorithm 1 does."""
-        if self.network.adversary is None:
+        """Tell whether it is A's turn; iterations and epochs count from 1, as Algorithm 1 does.
+
+        Where there is no A nobody has it, but for `matched` trainings: then it is passed over.
+        """
+        if self.network.adversary is None and not self.settings.matched:
             return False
         return TURNS[self.settings.turns].adversary(iteration, epoch, self.settings.adversary_interval)
 
@@ -185,7 +190,7 @@ def train(
         seed_step(seed, 1, place.iteration)
         game.set_learning_rates(place.epoch - 1 + place.step * plan.batch_size / len(clips))
         if game.is_adversary_turn(place.iteration, place.epoch):
-            figures = game.adversary_step(batch)
+            figures = game.adversary_step(batch) if network.adversary is not None else {}
         else:
             figures = game.network_step(batch)
         if average is not None:

@@ -1,19 +1,22 @@
-"""The folder of a training: begun with its settings, gone on with only with the same."""
+"""The folder of a training: begun with its settings on a set, gone on with only with the same."""
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from tfen import __version__
 from tfen.config import Settings, plain, settings_in
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError
-from tfen.files import must_be_new, read_yaml, write_text
+from tfen.files import read_yaml, write_yaml
+from tfen.folders import Format, claim
+
+RUN = Format("a run", "config.yaml")
+MAY_DIFFER = frozenset({"folds.only", "set", "set_folder", "set_content"})
+"""What may differ: the folds that are asked for; the set is compared by its content, wherever it lies."""
 
 
-def claim(out: Path, dataset: PreparedSet, settings: Settings, init: str | None) -> None:
+def claim_run(out: Path, dataset: PreparedSet, settings: Settings, init: str | None) -> None:
     """Write `config.yaml` of a training, or check that it is the one that is there.
+
+    A set that was moved, or that was given another name, is the same if it holds the same; its new place is kept.
 
     Args:
         init: weights that the training starts from.
@@ -21,29 +24,21 @@ def claim(out: Path, dataset: PreparedSet, settings: Settings, init: str | None)
     Raises:
         InputError: the folder holds something else.
     """
-    path = out / "config.yaml"
+    path = out / RUN.marker
+    place = str(dataset.folder.resolve())
+    if path.exists():
+        before = read_yaml(path, "a run's configuration")
+        settings_in(before.get("settings"), path)
+        content = before.get("set_content")
+        if content != dataset.content if content is not None else before.get("set_folder") != place:
+            raise InputError(f"{out} holds a run on another set; choose another folder")
     description = {
-        "tfen": __version__,
         "set": dataset.name,
-        "set_folder": str(dataset.folder.resolve()),
+        "set_folder": place,
+        "set_content": dataset.content,
         "init": init,
         "settings": plain(settings),
     }
-    if path.exists():
-        _check_same(path, description)
-        return
-    must_be_new(out, "holds no run of `tfen crossval`")
-    write_text(path, yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
-
-
-def _check_same(path: Path, description: dict[str, Any]) -> None:
-    """Check that a training was begun with these settings; the folds that are asked for may differ."""
-    out, before = path.parent, read_yaml(path, "a run's configuration")
-    settings_in(before.get("settings"), path)
-    for part, items in description["settings"].items():
-        for name, value in items.items():
-            there = before["settings"].get(part, {}).get(name)
-            if there != value and (part, name) != ("folds", "only"):
-                raise InputError(f"{out} holds a run with {part}.{name} = {there}, not {value}; choose another folder")
-    if before.get("set_folder") != description["set_folder"] or before.get("init") != description["init"]:
-        raise InputError(f"{out} holds a run on another set or from other weights; choose another folder")
+    there = claim(out, RUN, description, {"settings": plain(Settings())}, ignore=MAY_DIFFER)
+    if there and before.get("set_folder") != place:
+        write_yaml(path, {**before, "set_folder": place})

@@ -1,29 +1,35 @@
 """Cross-validation: every fold trained and tested, results written as they come; finished folds stay."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tfen import processes
-from tfen.config import CHECKPOINT_MINUTES, Settings
+from tfen.config import CHECKPOINT_MINUTES, Settings, TrainSettings
 from tfen.data.folds import make_folds
 from tfen.data.prepared import PreparedSet, open_set
 from tfen.data.protocols import PROTOCOLS, SELECTIONS
 from tfen.errors import InputError
 from tfen.evaluation.calibration import reliability
+from tfen.evaluation.claims import claims, facts
 from tfen.evaluation.metrics import summary
 from tfen.evaluation.runs import fold_folder, over_subsets, read_predictions, write_predictions
-from tfen.files import write_json
+from tfen.files import read_json, write_json
+from tfen.models.variants import VARIANTS
 from tfen.models.weights import load_torch
 from tfen.progress import say
 from tfen.spread import Cluster, spread
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
-from tfen.training.claim import claim
+from tfen.training.checks import Estimate, check_folds, check_frames, check_room, check_start
+from tfen.training.claim import claim_run
 from tfen.training.devices import make_accelerator
 from tfen.training.fold import FoldWorker
+from tfen.training.loop import Figures
+
+Watch = Callable[[Figures], None]
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,10 @@ class Run:
         """Return the numbers of the folds that are still to be done."""
         return [number for number in self.wanted if not (fold_folder(self.out, number) / "fold.json").exists()]
 
-    def do(self, number: int, worker: FoldWorker) -> str:
-        """Train and test one fold; return a line about it."""
+    def do(self, number: int, worker: FoldWorker, watch: Watch = lambda figures: None) -> str:
+        """Train and test one fold; return a line about it. `watch` is told every epoch's figures."""
         folds = make_folds(self.dataset, self.settings.folds, self.settings.train.seed)
-        return worker.do(folds[number], self.dataset, self.settings, fold_folder(self.out, number), self.init)
+        return worker.do(folds[number], self.dataset, self.settings, fold_folder(self.out, number), self.init, watch)
 
     def worker(self, stop: Stop | None = None) -> FoldWorker:
         """Return a worker that does folds as this run wants it."""
@@ -101,12 +107,18 @@ def begin(
         raise InputError(f"folds.only names fold {beyond[0]}, expected 0 to {len(folds) - 1}")
     wanted = tuple(number for number in range(len(folds)) if not settings.folds.only or number in settings.folds.only)
     run = Run(dataset, out, settings, wanted, init, tensorboard, minutes)
-    if init:
-        load_torch(init, "start from")  # an error here is better than one after hours of other runs
-    if processes.number() == 0:
-        claim(out, dataset, settings, init)
-    processes.wait()
     missing = run.missing()
+    if missing:  # an error here is better than one after hours of other folds
+        check_folds([folds[number] for number in missing], dataset)
+        check_frames(dataset)
+        check_room(out, settings, len(dataset.expressions), len(missing), len(dataset.subjects))
+        check_start(settings, dataset.expressions)
+        if init:
+            load_torch(init, "start from")
+        _say_what_has_no_effect(settings)
+    if processes.number() == 0:
+        claim_run(out, dataset, settings, init)
+    processes.wait()
     for number in wanted:
         if number not in missing:
             # left there if the fold's end was also that of its process
@@ -126,8 +138,10 @@ def finish(run: Run, worker: FoldWorker | None = None) -> dict[str, Any]:
     if missing:
         say(f"{run.out}: {len(missing)} folds of {run.settings.model.variant}")
     processes.wait()  # nobody starts, and ends, a fold before all have looked
+    watch: Watch = Estimate(len(missing), run.settings.train.epochs)
     for number in missing:
-        say(run.do(number, worker))
+        say(run.do(number, worker, watch))
+        watch = _ignore
         worker.stop.check()
     return run.collect()
 
@@ -143,16 +157,30 @@ def finish_spread(runs: Sequence[Run], cluster: Cluster, stop: Stop | None = Non
     return [run.collect() for run in runs]
 
 
+def _ignore(figures: Figures) -> None:
+    """Take an epoch's figures and do nothing."""
+
+
+def _say_what_has_no_effect(settings: Settings) -> None:
+    train = settings.train
+    if not VARIANTS[settings.model.variant].adversary and not train.matched and train.alpha != TrainSettings().alpha:
+        say(
+            f"train.alpha {train.alpha:g} has no effect on {settings.model.variant}, which has no adversary to weigh the "
+            "expression loss against; --train.matched multiplies it all the same"
+        )
+
+
 def _do_alone(run: Run, number: int) -> str:
     return f"{run.out}, {run.do(number, run.worker())}"
 
 
 def collect(out: Path, dataset: PreparedSet, settings: Settings) -> dict[str, Any]:
     """Merge the finished folds of a run into `predictions.csv` and `summary.json`."""
-    predictions = []
-    for folder in sorted(out.glob("fold-*")):
-        if (folder / "fold.json").exists():
-            predictions += read_predictions(folder / "predictions.csv", dataset.expressions)
+    predictions, done = [], []
+    for path in sorted(out.glob("fold-*/fold.json")):
+        predictions += read_predictions(path.with_name("predictions.csv"), dataset.expressions)
+        done.append(read_json(path, "a fold's result"))
+    known = facts(dataset, len(make_folds(dataset, settings.folds, settings.train.seed)))
     selection = SELECTIONS[settings.folds.select]
     figures = {
         **summary(predictions, dataset.expressions),
@@ -164,6 +192,8 @@ def collect(out: Path, dataset: PreparedSet, settings: Settings) -> dict[str, An
         "set": dataset.name,
         "protocol": settings.folds.protocol,
         "ece": reliability(predictions, dataset.expressions).ece,
+        "dataset": known,
+        **claims(done, settings, known, len(predictions), dataset.name).plain(),
     }
     if PROTOCOLS[settings.folds.protocol].subsets:
         figures.update(over_subsets(predictions, dataset.expressions, settings.folds.count))

@@ -58,18 +58,30 @@ class FoldWorker:
             self._start = init, load_torch(init, "start from")
         return self._start[1]
 
-    def do(self, fold: Fold, dataset: PreparedSet, settings: Settings, folder: Path, init: str | None = None) -> str:
+    def do(
+        self,
+        fold: Fold,
+        dataset: PreparedSet,
+        settings: Settings,
+        folder: Path,
+        init: str | None = None,
+        watch: Callable[[Figures], None] = lambda figures: None,
+    ) -> str:
         """Train and test one fold and write it into a folder; return a line about it.
 
-        Raises:
-            InputError: an expression of the set is in no training sequence.
+        Args:
+            watch: is told every epoch's figures, besides the logs.
         """
-        _check_expressions(fold, dataset)
         with clear_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         checkpointer = Checkpointer(folder / "checkpoint", self.minutes, self.stop)
         store = self.store(dataset, settings)
-        with clear_errors(folder), _log(folder, self.tensorboard) as watch:
+        with clear_errors(folder), _log(folder, self.tensorboard) as log:
+
+            def both(figures: Figures) -> None:
+                log(figures)
+                watch(figures)
+
             trained = train_network(
                 store,
                 list(fold.train),
@@ -77,8 +89,8 @@ class FoldWorker:
                 settings,
                 settings.train.seed * 1000 + fold.number,
                 self.start(init),
-                watch,
-                list(dataset.sequences) if settings.face.subjects == "all" else None,
+                both,
+                fold.everybody(dataset) if settings.face.subjects == "all" else None,
                 checkpointer,
             )
         line = _finish_fold(fold, trained, store, settings, folder, self.stop)
@@ -86,12 +98,6 @@ class FoldWorker:
             checkpointer.clear()
         processes.wait()
         return line
-
-
-def _check_expressions(fold: Fold, dataset: PreparedSet) -> None:
-    missing = sorted(set(dataset.expressions) - {sequence.expression for sequence in fold.train})
-    if missing:
-        raise InputError(f"fold {fold.number}: no training sequence shows {missing[0]}; use fewer folds or exclude it")
 
 
 def _finish_fold(fold: Fold, trained: Trained, store: FrameStore, settings: Settings, folder: Path, stop: Stop) -> str:
@@ -112,7 +118,8 @@ def _finish_fold(fold: Fold, trained: Trained, store: FrameStore, settings: Sett
         about = {
             "set": store.dataset.name,
             "fold": fold.number,
-            "train_subjects": list(subjects_of(fold.train)),
+            "trained_on": sorted({store.dataset.person(one.subject) for one in fold.train}),
+            "chosen_by": sorted({store.dataset.person(one.subject) for one in fold.validation}),
             "epoch": trained.epoch,
         }
         save_network(folder, trained.network, settings, expressions, about)
@@ -139,6 +146,7 @@ def _description(fold: Fold, trained: Trained, accuracy: float, temperature: flo
         "accuracy": accuracy,
         "temperature": temperature,
         "face_accuracy": None if faces is None else faces.accuracy,
+        "faces": 0 if trained.network.adversary is None else trained.network.adversary.last_linear.out_features,
         "face_history": [] if faces is None else faces.history,
     }
 

@@ -17,7 +17,8 @@ from tfen.inference.prediction import predict_sequences
 from tfen.models.weights import load_torch, save_network
 from tfen.stopping import Stop, Stopped
 from tfen.training.checkpoints import Checkpointer
-from tfen.training.claim import claim
+from tfen.training.checks import check_start
+from tfen.training.claim import claim_run
 from tfen.training.devices import make_accelerator
 from tfen.training.network import Trained, train_network
 
@@ -33,6 +34,11 @@ def held_back(dataset: PreparedSet, settings: Settings) -> frozenset[str]:
         return validation_split(subjects, settings.folds.validation_share, rng)
 
     return frozenset().union(*(of(subjects) for subjects in dataset.subjects_by_set))
+
+
+def people_of(dataset: PreparedSet, sequences: list[SequenceRecord]) -> list[str]:
+    """Return names of the people in some sequences that hold beyond the set; see `PreparedSet.person`."""
+    return sorted({dataset.person(sequence.subject) for sequence in sequences})
 
 
 def train_on_all(
@@ -63,9 +69,10 @@ def train_on_all(
         checkpointer.clear()
         return f"{out}: trained before"
     must_be_new(out, but=checkpointer.folder)
+    check_start(settings, dataset.expressions)
     start = load_torch(init, "start from") if init else None
     if processes.number() == 0:
-        claim(out / "checkpoint", dataset, settings, init)
+        claim_run(out / "checkpoint", dataset, settings, init)
     processes.wait()
     training, validation = list(dataset.sequences), list[SequenceRecord]()
     if selection.measured_on == "validation":
@@ -104,6 +111,8 @@ def _write(
         temperature = fit_temperature(predictions, dataset.expressions)
     about = {
         "set": dataset.name,
+        "trained_on": people_of(dataset, training),
+        "chosen_by": people_of(dataset, validation),
         "subjects": len({sequence.subject for sequence in training}),
         "sequences": len(training),
         "epoch": trained.epoch,
