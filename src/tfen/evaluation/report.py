@@ -25,12 +25,14 @@ from tfen.files import clear_errors, write_text
 from tfen.models.describe import describe
 
 
-def write_report(run: Path, out: Path) -> Path:
-    """Write the report of a run into `out` and return the path of its page.
+def write_report(run: Path | str, out: Path | str | None = None) -> Path:
+    """Write the report of a run into `out` (`report` in the run if not given) and return the path of its page.
 
     Raises:
         InputError: `run` holds no finished run.
     """
+    run = Path(run)
+    out = run / "report" if out is None else Path(out)
     read = read_run(run)
     config, figures, expressions, predictions, folds = (
         read.config,

@@ -52,33 +52,14 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
                 f"{dataset.folder} has {', '.join(dataset.expressions)} and the networks tell "
                 f"{', '.join(first.expressions)}; check them on a set with the same expressions"
             )
-    mean = Loaded(copy.deepcopy(first.network), first.settings, first.expressions, {})
-    states = [one.network.state_dict() for one in networks]
-    mean.network.load_state_dict(
-        {
-            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
-            for name, value in states[0].items()
-        }
-    )
-    predictions: list[Prediction] = []
-    lines, people = [], 0
-    asked = {**known, "their average": mean}
-    with meter("checking", len(sets) * len(asked), "networks") as progress:
-        for dataset in sets:
-            rates = []
-            for name, one in asked.items():
-                own = _ask(one, dataset)
-                rates.append(f"{name} {summary(own, dataset.expressions)['accuracy']:.4f}")
-                progress.advance(1)
-            predictions += own  # the mean's, which is asked last
-            here = len({answer.subject for answer in own})
-            people += here
-            lines.append(f"right on the {here} people held back of {dataset.folder}: {', '.join(rates)}")
+    mean = _mean(networks)
+    lines, by_set = _checked({**known, "their average": mean}, sets)
+    predictions = [one for own in by_set for one in own]
     about = {
         "set": ", ".join(dict.fromkeys(str(one.about.get("set")) for one in networks)),
         "averaged": [one.about for one in networks],
         "validation_accuracy": summary(predictions, first.expressions)["accuracy"] if predictions else None,
-        "validation_subjects": people,
+        "validation_subjects": sum(len({answer.subject for answer in own}) for own in by_set),
         "temperature": fit_temperature(predictions, first.expressions) if predictions else None,
     }
     with whole_folder(out) as part:
@@ -87,6 +68,40 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
         *lines,
         f"{out}: the average of {len(sources)} networks" + ("" if predictions else ", not calibrated (see --check)"),
     ]
+
+
+def _mean(networks: Sequence[Loaded]) -> Loaded:
+    """Return the network whose weights are the means of the networks'."""
+    first = networks[0]
+    mean = Loaded(copy.deepcopy(first.network), first.settings, first.expressions, {})
+    states = [one.network.state_dict() for one in networks]
+    mean.network.load_state_dict(
+        {
+            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+            for name, value in states[0].items()
+        }
+    )
+    return mean
+
+
+def _checked(asked: dict[str, Loaded], sets: Sequence[PreparedSet]) -> tuple[list[str], list[list[Prediction]]]:
+    """Ask networks about the people held back of each set.
+
+    Returns:
+        a line for each set that says how often each network was right, and what the last network said of each set.
+    """
+    lines, last = [], []
+    with meter("checking", len(sets) * len(asked), "networks") as progress:
+        for dataset in sets:
+            rates, own = [], list[Prediction]()
+            for name, one in asked.items():
+                own = _ask(one, dataset)
+                rates.append(f"{name} {summary(own, dataset.expressions)['accuracy']:.4f}")
+                progress.advance(1)
+            last.append(own)
+            people = len({answer.subject for answer in own})
+            lines.append(f"right on the {people} people held back of {dataset.folder}: {', '.join(rates)}")
+    return lines, last
 
 
 def _ask(loaded: Loaded, dataset: PreparedSet) -> list[Prediction]:
