@@ -228,8 +228,8 @@ def test_a_log_file_gets_lines_of_progress(monkeypatch: pytest.MonkeyPatch, caps
     from tfen import progress
 
     monkeypatch.setattr(progress.Meter, "EVERY", 0.0)
-    monkeypatch.setattr(progress, "console", progress.Console(stderr=True, width=200))
-    with progress.meter("cooking", 10, "eggs") as meter:
+    monkeypatch.setenv("COLUMNS", "200")
+    with progress.on_console(), progress.meter("cooking", 10, "eggs") as meter:
         meter.advance(5)
         meter.note("boiling")
     line = capsys.readouterr().err.splitlines()[-1]

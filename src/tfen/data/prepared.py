@@ -179,12 +179,13 @@ def read_image(path: Path) -> np.ndarray:
     return image[..., ::-1]
 
 
-def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
+def open_set(folder: Path | str, exclude: tuple[str, ...] = ()) -> PreparedSet:
     """Read a prepared set, without the expressions in `exclude` (where it has them).
 
     Raises:
         InputError: the folder is missing or is no prepared set.
     """
+    folder = Path(folder)
     if not folder.exists():
         raise InputError(f"{folder} does not exist; make a set with `tfen synth` or `tfen prepare`, or check the path")
     table = folder / "sequences.csv"

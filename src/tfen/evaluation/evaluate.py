@@ -5,7 +5,7 @@ from typing import Any
 
 from tfen.config import Looks
 from tfen.data.clips import FrameStore
-from tfen.data.prepared import PreparedSet, SequenceRecord
+from tfen.data.prepared import PreparedSet, SequenceRecord, open_set
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
 from tfen.evaluation.calibration import reliability
@@ -22,7 +22,9 @@ AT_ONCE = 48
 """Sequences that are evaluated between two steps of the progress display."""
 
 
-def evaluate(weights: str, dataset: PreparedSet, out: Path, looks: Looks = 1) -> dict[str, Any]:
+def evaluate(
+    weights: str | Path, dataset: PreparedSet | Path | str, out: Path | str, looks: Looks = 1
+) -> dict[str, Any]:
     """Test trained weights on a whole set, its labels matched by name, and return the summary that is written to `out`.
 
     Expressions that only the weights know are left out of the choice; sequences of expressions that the weights do not
@@ -31,14 +33,16 @@ def evaluate(weights: str, dataset: PreparedSet, out: Path, looks: Looks = 1) ->
 
     Args:
         weights: what `tfen.load` takes.
-        dataset: the set.
+        dataset: a prepared set, or its folder.
         out: folder of the results.
         looks: how often each sequence is looked at; see `Engine`.
 
     Raises:
         InputError: the two have fewer than two expressions in common, or `out` exists.
     """
+    out = Path(out)
     must_be_new(out)
+    dataset = dataset if isinstance(dataset, PreparedSet) else open_set(Path(dataset))
     loaded = load(weights)
     shared = tuple(name for name in loaded.expressions if name in dataset.expressions)
     if len(shared) < 2:
@@ -56,7 +60,7 @@ def evaluate(weights: str, dataset: PreparedSet, out: Path, looks: Looks = 1) ->
         "left_out_of_the_choice": [name for name in loaded.expressions if name not in shared],
         "sequences_left_out": len(dataset.sequences) - len(kept.sequences),
         "variant": loaded.settings.model.variant,
-        "weights": weights,
+        "weights": str(weights),
         "looks": looks,
         "trained_on": loaded.about.get("set"),
         "set": dataset.name,

@@ -26,8 +26,8 @@ from tfen.models.describe import describe
 from tfen.progress import say
 
 
-def write_report(run: Path, out: Path, place: Path | None = None) -> Path:
-    """Write the report of a run into `out` and return the path of its page.
+def write_report(run: Path | str, out: Path | str | None = None, place: Path | None = None) -> Path:
+    """Write the report of a run into `out` (`report` in the run if not given) and return the path of its page.
 
     Args:
         place: where the run's set lies now, if it was moved; without it the report has no examples.
@@ -35,6 +35,8 @@ def write_report(run: Path, out: Path, place: Path | None = None) -> Path:
     Raises:
         InputError: `run` holds no finished run.
     """
+    run = Path(run)
+    out = run / "report" if out is None else Path(out)
     read = read_run(run)
     config, figures, expressions, predictions, folds = (
         read.config,

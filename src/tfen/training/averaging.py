@@ -53,29 +53,9 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
                 f"{dataset.folder} has {', '.join(dataset.expressions)} and the networks tell "
                 f"{', '.join(first.expressions)}; check them on a set with the same expressions"
             )
-    mean = Loaded(copy.deepcopy(first.network), first.settings, first.expressions, {})
-    states = [one.network.state_dict() for one in networks]
-    mean.network.load_state_dict(
-        {
-            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
-            for name, value in states[0].items()
-        }
-    )
-    unseen = {dataset.folder: _unseen(list(known.values()), dataset) for dataset in sets}
-    predictions: list[Prediction] = []
-    lines, people = [], 0
-    asked = {**known, "their average": mean}
-    with meter("checking", len(sets) * len(asked), "networks") as progress:
-        for dataset in sets:
-            rates = []
-            for name, one in asked.items():
-                own = _ask(one, dataset, unseen[dataset.folder])
-                rates.append(f"{name} {summary(own, dataset.expressions)['accuracy']:.4f}")
-                progress.advance(1)
-            predictions += own  # the mean's, which is asked last
-            here = len({answer.subject for answer in own})
-            people += here
-            lines.append(f"right on the {here} people of {dataset.folder} whom no training saw: {', '.join(rates)}")
+    mean = _mean(networks)
+    lines, by_set = _checked({**known, "their average": mean}, sets)
+    predictions = [one for own in by_set for one in own]
     about = {
         "set": ", ".join(dict.fromkeys(str(one.about.get("set")) for one in networks)),
         "trained_on": _together(networks, "trained_on"),
@@ -85,7 +65,7 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
             for one in networks
         ],
         "validation_accuracy": summary(predictions, first.expressions)["accuracy"] if predictions else None,
-        "validation_subjects": people,
+        "validation_subjects": sum(len({answer.subject for answer in own}) for own in by_set),
         "temperature": fit_temperature(predictions, first.expressions) if predictions else None,
     }
     with whole_folder(out) as part:
@@ -125,6 +105,41 @@ def _unseen(networks: list[Loaded], dataset: PreparedSet) -> frozenset[str]:
             "another set, or train with --folds.select validation, which holds people back"
         )
     return subjects
+
+
+def _mean(networks: Sequence[Loaded]) -> Loaded:
+    """Return the network whose weights are the means of the networks'."""
+    first = networks[0]
+    mean = Loaded(copy.deepcopy(first.network), first.settings, first.expressions, {})
+    states = [one.network.state_dict() for one in networks]
+    mean.network.load_state_dict(
+        {
+            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+            for name, value in states[0].items()
+        }
+    )
+    return mean
+
+
+def _checked(asked: dict[str, Loaded], sets: Sequence[PreparedSet]) -> tuple[list[str], list[list[Prediction]]]:
+    """Ask networks, their average last, about the people of each set from whom none of them learned.
+
+    Returns:
+        a line for each set that says how often each network was right, and what the last network said of each set.
+    """
+    lines, last = [], []
+    with meter("checking", len(sets) * len(asked), "networks") as progress:
+        for dataset in sets:
+            unseen = _unseen(list(asked.values())[:-1], dataset)
+            rates, own = [], list[Prediction]()
+            for name, one in asked.items():
+                own = _ask(one, dataset, unseen)
+                rates.append(f"{name} {summary(own, dataset.expressions)['accuracy']:.4f}")
+                progress.advance(1)
+            last.append(own)
+            people = len({answer.subject for answer in own})
+            lines.append(f"right on the {people} people of {dataset.folder} whom no training saw: {', '.join(rates)}")
+    return lines, last
 
 
 def _ask(loaded: Loaded, dataset: PreparedSet, subjects: frozenset[str]) -> list[Prediction]:
