@@ -157,7 +157,7 @@ def test_who_crosses_leaves_and_comes_back_keeps_the_number_and_after_a_cut_nobo
 def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, looks: Looks) -> None:
     face, back = actor(actors, "s0001-happiness"), scene(3)
     images, times = shots(lambda t: paste(back, face[min(4, int(2 * t))], 100 + int(30 * t), 90), 3.0)
-    analyzer = Analyzer(weights, smoothing=0, looks=looks)
+    analyzer = Analyzer(weights, smoothing=0, test_time_augmentation=looks)
     streamed = list(analyzer(Frame(k, time, image) for k, (image, time) in enumerate(zip(images, times))))
     loaded = load(weights)
     engine = Engine(loaded, looks)
@@ -360,8 +360,8 @@ def test_bad_input_gets_one_sentence(weights: Path, tmp_path: Path) -> None:
     refuses(
         "analyze", photo, "--out", tmp_path / "o", "--weights", weights, "--window", "0.001", says="window is 0.001"
     )
-    with pytest.raises(InputError, match="looks is 3, expected 1 or 6"):
-        Analyzer(weights, looks=3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="test-time-augmentation is 3, expected 1 or 6"):
+        Analyzer(weights, test_time_augmentation=3)
     refuses("analyze", photo, "--out", photo / "o", "--weights", weights, says="a file is where a folder is needed")
     refuses("analyze", "37", "--out", tmp_path / "o", "--weights", weights, code=1, says="camera 37 cannot be opened")
     assert (tmp_path / "full" / "x").read_text() == "mine"

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfen.data.prepared import PreparedSet, open_set, read_image
+from tfen.data.prepared import PreparedSet, open_set
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
 from tfen.evaluation.calibration import reliability, tempered
@@ -23,6 +23,7 @@ from tfen.evaluation.subgroups import Subgroup, known_groups, subgroups, write_s
 from tfen.evaluation.tables import in_percent, short, write_beside_published, write_confusion
 from tfen.files import clear_errors, write_text
 from tfen.models.describe import describe
+from tfen.video.media import read_image
 
 
 def write_report(run: Path, out: Path) -> Path:

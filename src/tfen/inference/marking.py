@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfen.data.prepared import IMAGES, read_image
 from tfen.errors import InputError
 from tfen.faces.detection import Face, FaceDetector
 from tfen.faces.landmarks import POINTS, Landmarker
+from tfen.video.media import IMAGES, read_image
 from tfen.video.reading import read_frames
 
 COLUMNS = (

@@ -10,12 +10,13 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from tfen.data.folds import validation_split
-from tfen.data.prepared import PreparedSet, SequenceRecord, read_image
+from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
 from tfen.files import must_be_new, write_json
 from tfen.models.weights import save_weights
 from tfen.progress import meter
+from tfen.video.media import read_image
 
 Array = np.ndarray
 FLIPPED = np.array(

@@ -75,6 +75,9 @@ class Film:
 
     frames: int
     seconds: float
+    rate: float
+    """Frames a second, on average."""
+    has_sound: bool
 
 
 def look_at(path: Path) -> Film:
@@ -87,7 +90,7 @@ def look_at(path: Path) -> Film:
         stream = film.streams.video[0]
         seconds = float(film.duration / av.time_base) if film.duration else 0.0
         rate = float(stream.average_rate or 0)
-        return Film(stream.frames or round(seconds * rate), seconds)
+        return Film(stream.frames or round(seconds * rate), seconds, rate, bool(film.streams.audio))
 
 
 @dataclass
