@@ -14,7 +14,8 @@ import numpy as np
 
 from tfen.faces.detection import FaceDetector
 from tfen.faces.detectors import make_detector
-from tfen.video.media import IMAGES, read_image
+from tfen.video.media import IMAGES
+from tfen.video.photographs import read_image
 from tfen.video.reading import read_frames
 
 

@@ -21,7 +21,7 @@ from tfen.faces.landmarks import packaged_landmarker
 from tfen.synth.film import LAB
 from tfen.synth.generate import SynthSettings
 from tfen.synth.layouts import make_layout
-from tfen.video.media import read_image
+from tfen.video.photographs import read_image
 
 FRAMES = 3
 

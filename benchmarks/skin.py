@@ -21,7 +21,7 @@ from tfen.data.clips import FrameStore
 from tfen.data.prepared import open_set
 from tfen.data.sampling import middle_frames
 from tfen.inference.engine import Engine
-from tfen.video.media import read_image
+from tfen.video.photographs import read_image
 
 CHEEKS = ((0.25, 0.36), (0.64, 0.75))
 """Columns, in sides of the crop; rows are 0.5 to 0.62."""

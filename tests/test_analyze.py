@@ -116,7 +116,7 @@ def test_tables_tell_who_shows_what_when(actors: Path, weights: Path, tmp_path: 
         for one in episodes
     )
     project = json.loads((out / "boris" / "tfen.boris").read_text())
-    assert len(project["observations"][str(film)]["events"]) == 2 * len(episodes)
+    assert len(project["observations"]["a"]["events"]) == 2 * len(episodes)
 
 
 def _frame(film: Path, number: int) -> np.ndarray:
@@ -280,9 +280,9 @@ def test_a_broken_film_keeps_what_was_seen_and_others_go_on(
     assert {Path(row["file"]).name for row in found} == {"broken.mkv", "whole.mkv"}
     told_of = capsys.readouterr()
     assert "Traceback" not in told_of.err
-    assert "2 analyzed, 3 could not be read (see files.csv)" in told_of.out
+    assert "2 analyzed, 3 could not be read, 1 are damaged (see files.csv)" in told_of.out
     run(films, "--out", tmp_path / "out", "--weights", weights, code=2)  # they still cannot be read
-    assert "2 analyzed, 3 could not be read (see files.csv)" in capsys.readouterr().out
+    assert "2 analyzed, 3 could not be read, 1 are damaged (see files.csv)" in capsys.readouterr().out
 
 
 def test_an_analysis_goes_on_where_it_was(
@@ -336,7 +336,7 @@ def test_standard_input_and_a_stream_that_dies(actors: Path, weights: Path, tmp_
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dying)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        run(f"http://127.0.0.1:{server.server_port}/a.mkv", "--out", tmp_path / "died", "--weights", weights)
+        run(f"http://127.0.0.1:{server.server_port}/a.mkv", "--out", tmp_path / "died", "--weights", weights, code=3)
     finally:
         server.shutdown()
     (told,) = rows(tmp_path / "died" / "files.csv")

@@ -16,7 +16,7 @@ from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import augmented, centre_crop, crop_and_flip, normalised, stored_size, strong, to_network
 from tfen.errors import InputError
 from tfen.faces.align import cut, place_from_landmarks
-from tfen.video.media import read_image
+from tfen.video.photographs import read_image
 
 
 def test_middle_frames_of_seven_segments() -> None:

@@ -33,7 +33,7 @@ from tfen.folders import Format, claim
 from tfen.labels import in_order
 from tfen.progress import meter, say
 from tfen.spread import use_threads
-from tfen.video.media import read_image
+from tfen.video.photographs import read_image
 from tfen.video.reading import read_frames
 
 Array = np.ndarray

@@ -23,7 +23,7 @@ from tfen.evaluation.subgroups import Subgroup, known_groups, subgroups, write_s
 from tfen.evaluation.tables import in_percent, short, write_beside_published, write_confusion
 from tfen.files import clear_errors, write_text
 from tfen.models.describe import describe
-from tfen.video.media import read_image
+from tfen.video.photographs import read_image
 
 
 def write_report(run: Path, out: Path) -> Path:

@@ -13,7 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from tfen.inference.annotations import Observation, write_boris, write_elan
 from tfen.inference.episodes import Episode, EpisodeFinder
 from tfen.inference.picture import SummaryPicture
 from tfen.inference.rows import EPISODES, columns, episode_row, escaped, row, schema, unescaped
+from tfen.inference.settings import AnalyzerSettings
 from tfen.inference.workbook import write_workbook
 from tfen.progress import Meter, meter, say
 from tfen.spread import Cluster, spread
-from tfen.video.media import IMAGES, VIDEOS, is_animated, is_hidden
+from tfen.video.media import IMAGES, VIDEOS, is_hidden
+from tfen.video.photographs import is_animated
 from tfen.video.reading import ADDRESS, Frame, ReadReport, look_at
 
 FILES = ("file", "stem", "status", "frames", "frames_lost", "seconds", "faces", "note")
@@ -439,10 +441,21 @@ def _claim(out: Path, about: dict[str, Any]) -> dict[str, Any]:
     return {"files": [], "sizes": None, "stems": []}
 
 
+def noted(settings: AnalyzerSettings) -> dict[str, Any]:
+    """Return the settings that make an analysis another one; the engine is none."""
+    values = asdict(settings)
+    del values["engine"]
+    return {**values, "detector_model": None if settings.detector_model is None else str(settings.detector_model)}
+
+
+def short_stem(name: str) -> str:
+    """Return a file's name without folders and ending, not too long to get another ending."""
+    return Path(name).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+
+
 def _stem(source: AnalysisInput, state: dict[str, Any]) -> str:
     """Return a name for the source's own files, that no other source has."""
-    plain = {"file": source.file.stem, "camera": f"camera-{source.name}"}.get(source.kind, "stream")
-    plain = plain.encode()[:LONGEST_STEM].decode(errors="ignore")
+    plain = {"file": short_stem(source.file.name), "camera": f"camera-{source.name}"}.get(source.kind, "stream")
     stem, number = plain, 1
     while stem in state["stems"]:
         number += 1
@@ -484,6 +497,7 @@ class _Run:
         self.episodes: list[Episode] = []
         self.people: dict[int, _Person] = {}
         self.frames, self.seconds, self.report, self.ready = 0, 0.0, ReadReport(), ready
+        self.stopped = ""
         moving = not source.still
         self.picture = SummaryPicture(analyzer.expressions, analyzer.step) if wanted.pictures and moving else None
         self.film = None
@@ -511,7 +525,7 @@ class _Run:
         except KeyboardInterrupt:
             if self.source.kind == "file":
                 raise
-            self.report.broke_off = "stopped by hand"
+            self.stopped = "stopped by hand"
         except TfenError as error:
             if isinstance(error, InputError) or self.frames == 0:
                 raise
@@ -564,7 +578,8 @@ class _Run:
         if self.wanted.elan and not self.source.still:
             write_elan(self.out / "elan" / f"{self.stem}.eaf", self.source.name, self.episodes)
         lost, broke_off = self.report.lost, self.report.broke_off
-        note = "; ".join([*([f"{lost} damaged frames cannot be decoded"] if lost else []), *filter(None, [broke_off])])
+        damage = f"{lost} damaged frames cannot be decoded" if lost else ""
+        note = "; ".join(part for part in (damage, broke_off, self.stopped) if part)
         if note and self.listen is None:
             say(f"{self.source.name}: {note}; the results of what could be read are kept")
         if not self.people and self.listen is None:

@@ -20,7 +20,7 @@ from tfen.synth.kernels import nearest_on_mesh
 from tfen.synth.parts import TEXTURE, Jaw, Part
 from tfen.synth.people import Subject
 from tfen.synth.skins import SkinMaps, SkinTraits
-from tfen.video.media import read_image
+from tfen.video.photographs import read_image
 
 Array = np.ndarray
 HAIR = {

@@ -16,7 +16,7 @@ from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardis
 from tfen.files import must_be_new, write_json
 from tfen.models.weights import save_weights
 from tfen.progress import meter
-from tfen.video.media import read_image
+from tfen.video.photographs import read_image
 
 Array = np.ndarray
 FLIPPED = np.array(

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from tfen.errors import InputError, TfenError
-from tfen.video.media import IMAGES, animation, is_animated, read_image
+from tfen.video.media import IMAGES
+from tfen.video.photographs import animation, is_animated, read_image
 
 MOST_PIXELS = 64 * 2**20
 """Frames with more pixels than this are refused: no camera makes them, and they would fill the memory."""
@@ -23,8 +24,9 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,h264,hevc,ogg,gif,mjpeg,wtv,mxf,dv,nut,ivf"
 )
 """FFmpeg's names of the films that are read from files."""
-UNREAD = 0.3
-"""Share of a file behind its last packet above which the film broke off: indexes at the end are smaller."""
+NO_LENGTH, UNREAD = ("ogg", "mpegts", "mpeg", "gif"), 0.3
+"""Containers whose header does not say how long they are, and the share of such a file behind its last packet above which it
+broke off."""
 WAIT = 10.0
 """Seconds until a silent address counts as gone."""
 
@@ -226,13 +228,13 @@ class _FilmReader:
         """Return what is wrong where the tracks end long before the film does as its header says, or nothing.
 
         Some containers count the length from the first stamp and some from 0: the more lenient reading counts. A film
-        whose length is not in its header ends too early where much of the file was not reached.
+        whose header does not say how long it is ends too early where much of the file was not reached.
         """
         seconds = (self._film.duration or 0) / av.time_base
         size = self._film.size or 0
         if seconds - max(self._reached, self._since_begin()) > max(1.0, 0.1 * seconds):
             return f"it ends at {self._since_begin():.1f} s of {seconds:.1f} s"
-        if self._bytes and size - self._bytes > UNREAD * size:
+        if self._film.format.name in NO_LENGTH and self._bytes and size - self._bytes > UNREAD * size:
             return f"it ends at {self._since_begin():.1f} s; {100 * (1 - self._bytes / size):.0f} % of the file cannot be read"
         return ""
 
