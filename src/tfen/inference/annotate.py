@@ -85,7 +85,10 @@ class AnnotatedFilm:
         while self._frames and self._frames[0].time < time:
             frame = self._frames.popleft()
             faces = self._faces_at(frame.time)
-            self._encode(self._drawn(frame, faces), frame.time)
+            picture = self._drawn(frame, faces)
+            if self._output is None and frame.time > 0:
+                self._encode(picture, 0.0)  # where the sound begins first, the first picture waits
+            self._encode(picture, frame.time)
 
     def _faces_at(self, time: float) -> list[Result]:
         """Return what the faces show at a time, boxes and probabilities half-way between two steps."""
@@ -188,7 +191,8 @@ class AnnotatedFilm:
             self._stream.time_base = Fraction(1, CLOCK)
             self._stream.codec_context.time_base = Fraction(1, CLOCK)
             if codec == "libx264":
-                self._stream.options = {"preset": "veryfast", "crf": "22"}
+                # no picture waits for later ones: players that ignore edit lists keep sound and pictures together
+                self._stream.options = {"preset": "veryfast", "crf": "22", "bf": "0"}
         image = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(picture[: self._stream.height, : self._stream.width]), format="rgb24"
         )
