@@ -37,7 +37,7 @@ Judged = dict[tuple[str, str], list[Prediction]]
 def judge(folder: Path, weights: list[str]) -> dict[str, Judged]:
     """Return what each of the weights says; all see the same frames, read once."""
     networks = {name: load(name) for name in weights}
-    engines = {name: Engine(loaded, looks=6) for name, loaded in networks.items()}
+    engines = {name: Engine(loaded, 6) for name, loaded in networks.items()}
     if len({(engine.expressions, engine.frames, engine.size) for engine in engines.values()}) > 1:
         sys.exit("the weights differ in expressions, frames or size; compare those that are alike in them")
     settings, found = networks[weights[0]].settings, open_set(folder)

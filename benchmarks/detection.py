@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfen.data.prepared import IMAGES, read_image
-from tfen.faces.detection import FaceDetector, make_detector
+from tfen.faces.detection import FaceDetector
+from tfen.faces.detectors import make_detector
+from tfen.video.media import IMAGES
+from tfen.video.photographs import read_image
 from tfen.video.reading import read_frames
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfen.data.prepared import read_image
-from tfen.faces.detection import make_detector
+from tfen.faces.detectors import make_detector
 from tfen.faces.landmarks import PACKAGED, Landmarker
+from tfen.video.photographs import read_image
 
 EYES, MOUTH, CHIN = (18, 22, 23, 27), (87, 93), 129
 """Corners of the eyes and of the mouth, and the chin, in the London Set's numbering."""

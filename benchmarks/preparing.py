@@ -16,12 +16,12 @@ import numpy as np
 import psutil
 import torch
 
-from tfen.data.prepared import read_image
 from tfen.faces.detection import HaarDetector
 from tfen.faces.landmarks import packaged_landmarker
 from tfen.synth.film import LAB
 from tfen.synth.generate import SynthSettings
 from tfen.synth.layouts import make_layout
+from tfen.video.photographs import read_image
 
 FRAMES = 3
 

@@ -18,9 +18,10 @@ import numpy as np
 
 from tfen import load
 from tfen.data.clips import FrameStore
-from tfen.data.prepared import open_set, read_image
+from tfen.data.prepared import open_set
 from tfen.data.sampling import middle_frames
 from tfen.inference.engine import Engine
+from tfen.video.photographs import read_image
 
 CHEEKS = ((0.25, 0.36), (0.64, 0.75))
 """Columns, in sides of the crop; rows are 0.5 to 0.62."""
@@ -39,7 +40,7 @@ def typology_angle(image: np.ndarray) -> float:
 def main() -> None:
     loaded, found = load(sys.argv[1]), open_set(Path(sys.argv[2]))
     store = FrameStore(found, loaded.settings.model.image_size, loaded.settings.data)
-    engine, names = Engine(loaded, looks=6), loaded.expressions
+    engine, names = Engine(loaded, 6), loaded.expressions
     angles, said = defaultdict(list), defaultdict(list)
     for sequence in found.sequences:
         first = min((found.folder / "frames" / sequence.name).iterdir())

@@ -27,7 +27,7 @@ def confusions(weights: str, folder: Path) -> tuple[tuple[str, ...], dict[str, d
     loaded, found = load(weights), open_set(folder)
     settings = loaded.settings
     store = FrameStore(found, settings.model.image_size, settings.data)
-    engine = Engine(loaded, looks=6)
+    engine = Engine(loaded, 6)
     counts = {
         what: {name: np.zeros(len(loaded.expressions), int) for name in found.expressions}
         for what in ("sequences", "last frames")

@@ -24,7 +24,6 @@ from films import actor, paste, scene, shots, still, write_film
 import tfen
 from tfen import Analyzer, Result
 from tfen.cli import main
-from tfen.config import Looks
 from tfen.errors import InputError
 from tfen.faces.detection import HaarDetector
 from tfen.faces.pose import pose
@@ -116,7 +115,7 @@ def test_tables_tell_who_shows_what_when(actors: Path, weights: Path, tmp_path: 
         for one in episodes
     )
     project = json.loads((out / "boris" / "tfen.boris").read_text())
-    assert len(project["observations"][str(film)]["events"]) == 2 * len(episodes)
+    assert len(project["observations"]["a"]["events"]) == 2 * len(episodes)
 
 
 def _frame(film: Path, number: int) -> np.ndarray:
@@ -157,7 +156,7 @@ def test_who_crosses_leaves_and_comes_back_keeps_the_number_and_after_a_cut_nobo
 def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, looks: Looks) -> None:
     face, back = actor(actors, "s0001-happiness"), scene(3)
     images, times = shots(lambda t: paste(back, face[min(4, int(2 * t))], 100 + int(30 * t), 90), 3.0)
-    analyzer = Analyzer(weights, smoothing=0, looks=looks)
+    analyzer = Analyzer(weights, smoothing=0, test_time_augmentation=looks)
     streamed = list(analyzer(Frame(k, time, image) for k, (image, time) in enumerate(zip(images, times))))
     loaded = load(weights)
     engine = Engine(loaded, looks)
@@ -280,9 +279,9 @@ def test_a_broken_film_keeps_what_was_seen_and_others_go_on(
     assert {Path(row["file"]).name for row in found} == {"broken.mkv", "whole.mkv"}
     told_of = capsys.readouterr()
     assert "Traceback" not in told_of.err
-    assert "2 analyzed, 3 could not be read (see files.csv)" in told_of.out
+    assert "2 analyzed, 3 could not be read, 1 are damaged (see files.csv)" in told_of.out
     run(films, "--out", tmp_path / "out", "--weights", weights, code=2)  # they still cannot be read
-    assert "2 analyzed, 3 could not be read (see files.csv)" in capsys.readouterr().out
+    assert "2 analyzed, 3 could not be read, 1 are damaged (see files.csv)" in capsys.readouterr().out
 
 
 def test_an_analysis_goes_on_where_it_was(
@@ -336,7 +335,7 @@ def test_standard_input_and_a_stream_that_dies(actors: Path, weights: Path, tmp_
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dying)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        run(f"http://127.0.0.1:{server.server_port}/a.mkv", "--out", tmp_path / "died", "--weights", weights)
+        run(f"http://127.0.0.1:{server.server_port}/a.mkv", "--out", tmp_path / "died", "--weights", weights, code=3)
     finally:
         server.shutdown()
     (told,) = rows(tmp_path / "died" / "files.csv")
@@ -360,8 +359,8 @@ def test_bad_input_gets_one_sentence(weights: Path, tmp_path: Path) -> None:
     refuses(
         "analyze", photo, "--out", tmp_path / "o", "--weights", weights, "--window", "0.001", says="window is 0.001"
     )
-    with pytest.raises(InputError, match="looks is 3, expected 1 or 6"):
-        Analyzer(weights, looks=3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="test-time-augmentation is 3, expected 1 or 6"):
+        Analyzer(weights, test_time_augmentation=3)
     refuses("analyze", photo, "--out", photo / "o", "--weights", weights, says="a file is where a folder is needed")
     refuses("analyze", "37", "--out", tmp_path / "o", "--weights", weights, code=1, says="camera 37 cannot be opened")
     assert (tmp_path / "full" / "x").read_text() == "mine"

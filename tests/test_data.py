@@ -11,11 +11,12 @@ from tfen.config import DataSettings, FoldSettings
 from tfen.data import transforms
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.folds import make_folds, subject_folds, subjects_of
-from tfen.data.prepared import natural, open_set, read_image
+from tfen.data.prepared import natural, open_set
 from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import augmented, centre_crop, crop_and_flip, normalised, stored_size, strong, to_network
 from tfen.errors import InputError
 from tfen.faces.align import cut, place_from_landmarks
+from tfen.video.photographs import read_image
 
 
 def test_middle_frames_of_seven_segments() -> None:

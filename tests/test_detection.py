@@ -13,7 +13,8 @@ from conftest import refuses
 
 from tfen.errors import InputError, TfenError
 from tfen.faces import detection
-from tfen.faces.detection import fetch_yunet, make_detector
+from tfen.faces.detection import fetch_yunet
+from tfen.faces.detectors import make_detector
 
 
 def test_a_fetched_model_is_the_one_that_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def test_six_looks_at_a_face_are_averaged(normalise: str, engine: str) -> None:
     settings.data.normalise = normalise  # type: ignore[assignment]
     torch.manual_seed(2)
     plain = Loaded(build(settings, 3, 0).eval(), settings, EXPRESSIONS, {"temperature": 0.5})
-    alone, six = Engine(plain), Engine(load_for(plain, engine), looks=6)
+    alone, six = Engine(plain), Engine(load_for(plain, engine), 6)
     films = np.random.default_rng(3).integers(0, 256, (2, 3, six.size, six.size, 3), np.uint8)
     films = np.stack([[cv2.GaussianBlur(image, (9, 9), 0) for image in film] for film in films])
     said, turned = (six.scores([six.encode(film) for film in some]) for some in (films, films[:, :, :, ::-1]))

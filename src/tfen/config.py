@@ -19,7 +19,8 @@ from tfen.training.turns import TURNS
 
 Shortcut = Literal["A", "B"]
 Align = Literal["none", "eyes"]
-Looks = Literal[1, 6]
+TestTimeAugmentation = Literal[1, 6]
+"""How often a clip is looked at, and the results averaged: as it is, or also nearer, farther and mirrored."""
 
 CHECKPOINT_MINUTES = 5.0
 """Between checkpoints, if nothing else is said; no setting of a run, since it changes no result."""

@@ -41,6 +41,8 @@ def clear_errors(path: Path) -> Iterator[None]:
             raise TfenError(f"may not write {path}; choose another folder or change its permissions") from None
         if isinstance(error, (NotADirectoryError, FileExistsError)):
             raise InputError(f"cannot write {path}: a file is where a folder is needed; choose another place") from None
+        if error.errno in (errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.EIO):
+            raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from None
         raise
 
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from cyclopts import Parameter
+
 from tfen.cli.options import Checkpoints, Experiment, Files, Flags, SettingsFlags, Start
-from tfen.config import Looks, Settings, plain, settings_from
+from tfen.config import Settings, TestTimeAugmentation, plain, settings_from
 from tfen.errors import InputError
 from tfen.models.variants import VARIANTS, ablations
 from tfen.spread import Cluster
@@ -235,7 +237,13 @@ def average(
         print(line)
 
 
-def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks = 1) -> None:
+def evaluate(
+    weights: str,
+    set: Path,
+    *,
+    out: Path | None = None,
+    test_time_augmentation: Annotated[TestTimeAugmentation, Parameter(alias="--looks")] = 1,
+) -> None:
     """Test trained weights on another set: labels are matched by name, the others are left out of the choice.
 
     Where the set has a subjects.csv with sex, age, ancestry, glasses or beard, subgroups.csv has the accuracy of each.
@@ -244,13 +252,13 @@ def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks =
         weights: A run (its first fold), a weights folder, packaged (those in the package) or a hub id.
         set: A prepared set.
         out: Folder of the results; runs/SET-evaluated if not given.
-        looks: How often each sequence is looked at: once, or 6 times and averaged, as `tfen analyze` does.
+        test_time_augmentation: How often each sequence is looked at: once, or 6 times and averaged, as `tfen analyze` does.
     """
     from tfen.data.prepared import open_set
     from tfen.evaluation.evaluate import evaluate as judge
 
     out = out or Path("runs") / f"{set.name}-evaluated"
-    figures = judge(weights, open_set(set), out, looks)
+    figures = judge(weights, open_set(set), out, test_time_augmentation)
     print(
         f"accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f} ({figures['sequences']} sequences of "
         f"{figures['subjects']} subjects, choice of {', '.join(figures['expressions'])})"

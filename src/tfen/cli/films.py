@@ -3,21 +3,25 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from tfen.cli.options import Files, Flags
-from tfen.config import Looks
 from tfen.errors import InputError
+from tfen.faces.detectors import DETECTORS
+from tfen.inference.settings import AnalyzerSettings
 from tfen.spread import Cluster
 
+DAMAGED = 3
+"""Exit code where all files were read, and one of them is damaged or broke off."""
 
-@dataclass
+
+@dataclass(frozen=True)
 class Finding:
     """How faces are found."""
 
-    detector: Literal["haar", "yunet", "mediapipe"] = "haar"
+    detector: Annotated[str, DETECTORS] = AnalyzerSettings.detector
     "Finds the faces."
     detector_model: Path | None = None
     "Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`."
@@ -32,21 +36,18 @@ def analyze(
     annotate: bool = False,
     elan: bool = False,
     boris: bool = False,
+    xlsx: bool = False,
     pictures: bool = True,
-    window: float = 1.0,
-    smoothing: float = 0.2,
-    min_confidence: float = 0.0,
-    engine: Literal["torch", "onnxruntime", "openvino"] = "torch",
-    looks: Looks = 6,
     json_schema: bool = False,
-    finding: Annotated[Finding, Flags] = Finding(),  # noqa: B008
+    settings: Annotated[AnalyzerSettings, Flags] = AnalyzerSettings(),  # noqa: B008
     cluster: Annotated[Cluster, Flags] = Cluster(),  # noqa: B008
 ) -> None:
-    """Tell the expressions of every face in films, photographs, cameras and streams, over time.
+    """Measure the expressions of every face in films, photographs, cameras and streams, over time.
 
     Writes results.csv and results.jsonl (a row for each face and time), episodes.csv (onset, apex and offset of each
     expression), summary.csv (a row for each face), files.csv and a picture of each film. A file that cannot be read
-    gets a line in files.csv. Stopped and started again, it goes on with the file it was in.
+    gets a line in files.csv. Stopped and started again, it goes on with the file it was in. Ends with code 2 if a file
+    could not be read, and with 3 if one broke off or has damaged frames.
 
     Args:
         inputs: Films, photographs, folders, patterns, a camera's number, an address (rtsp://, http://), - for standard
@@ -56,13 +57,8 @@ def analyze(
         annotate: Also write each film with boxes, labels and a timeline.
         elan: Also write the episodes for ELAN.
         boris: Also write the episodes for BORIS.
+        xlsx: Also write all tables as one workbook, results.xlsx.
         pictures: Write a picture of each film: who showed what, when.
-        window: Seconds of film that a result rests on.
-        smoothing: Seconds over which neighbouring results are averaged; 0 for none.
-        min_confidence: Results whose confidence is below it get no label.
-        engine: Runs the network; onnxruntime and openvino need the extra `export`.
-        looks: How often each face is looked at, and the results averaged: 6, as it is, a little nearer and farther, and
-            all mirrored; or 1, the fastest.
         json_schema: Print the schema of results.jsonl and do nothing else.
     """
     from functools import partial
@@ -73,47 +69,29 @@ def analyze(
 
     if not json_schema and not inputs:
         raise InputError("nothing to analyze: give films, photographs, folders, a camera's number or an address")
-    make = partial(
-        Analyzer,
-        weights,
-        detector=finding.detector,
-        detector_model=finding.detector_model,
-        window=window,
-        smoothing=smoothing,
-        min_confidence=min_confidence,
-        engine=engine,
-        looks=looks,
-    )
+    make = partial(Analyzer, weights, settings=settings)
     analyzer = make()
     if json_schema or not inputs:
         from json import dumps
 
         print(dumps(schema(analyzer.expressions), indent=1))
         return
-    settings = {
-        "weights": weights,
-        "window": window,
-        "smoothing": smoothing,
-        "min_confidence": min_confidence,
-        "looks": looks,
-        "detector": finding.detector,
-        "annotate": annotate,
-        "elan": elan,
-        "pictures": pictures,
-    }
-    wanted = analysis.Wanted(annotate=annotate, pictures=pictures, elan=elan, boris=boris)
+    wanted = analysis.Wanted(annotate=annotate, pictures=pictures, elan=elan, boris=boris, xlsx=xlsx)
+    about = {"weights": weights, **analysis.noted(settings), "annotate": annotate, "elan": elan, "pictures": pictures}
     sources = analysis.find_sources(inputs)
-    if out is None:
-        first = Path(inputs[0])
-        out = Path(f"{first.stem if first.exists() else sources[0].kind}-expressions")
+    out = out or Path(f"{analysis.short_stem(inputs[0]) if Path(inputs[0]).exists() else sources[0].kind}-expressions")
     if cluster.ray:
-        counts = analysis.analyze_spread(sources, out, make, analyzer.expressions, wanted, settings, cluster)
+        counts = analysis.analyze_spread(sources, out, make, analyzer.expressions, wanted, about, cluster)
     else:
-        counts = analysis.analyze(sources, out, analyzer, wanted, settings)
-    failed = f", {counts['failed']} could not be read (see files.csv)" if counts["failed"] else ""
-    print(f"{out}: {counts['files']} analyzed{failed}; {counts['faces']} faces, {counts['episodes']} episodes")
-    if counts["failed"]:
-        sys.exit(2)
+        counts = analysis.analyze(sources, out, analyzer, wanted, about)
+    failed = f", {counts['failed']} could not be read" if counts["failed"] else ""
+    damaged = f", {counts['damaged']} are damaged" if counts["damaged"] else ""
+    where = " (see files.csv)" if failed or damaged else ""
+    print(
+        f"{out}: {counts['files']} analyzed{failed}{damaged}{where}; {counts['faces']} faces, {counts['episodes']} episodes"
+    )
+    if failed or damaged:
+        sys.exit(2 if failed else DAMAGED)
 
 
 def landmarks(
@@ -123,36 +101,30 @@ def landmarks(
     out: Path,
     draw: Path | None = None,
     weights: Path | None = None,
-    finding: Annotated[Finding, Flags] = Finding(),  # noqa: B008
+    finding: Annotated[Finding, Flags] = Finding(),
 ) -> None:
     """Find the faces of photographs and films and write their 68 landmarks as a table.
 
+    A file that cannot be read is named, the others go on, and the command ends with code 2.
+
     Args:
-        files: Photographs and films.
+        files: Photographs, films and folders of them.
         out: CSV file to write: a row for each face in each frame, pixels.
         draw: Folder for the frames with the landmarks drawn on them.
         weights: landmarks.safetensors of a network trained with `tfen train-landmarks`; the package's own if not given.
     """
-    import cv2
-
-    from tfen.faces.detection import make_detector
+    from tfen.faces.detectors import make_detector
     from tfen.faces.landmarks import Landmarker
-    from tfen.files import whole_file, write_csv
-    from tfen.inference.marking import COLUMNS, mark
+    from tfen.inference.analysis import find_sources
+    from tfen.inference.marking import write_landmarks
 
-    frames = faces = 0
-
-    def rows() -> Any:
-        nonlocal frames, faces
-        for marked in mark(files, make_detector(finding.detector, finding.detector_model), Landmarker(weights)):
-            frames, faces = frames + 1, faces + len(marked.faces)
-            yield from marked.rows()
-            if draw is not None:
-                with whole_file(draw / f"{marked.path.stem}-{marked.number + 1:05d}.png") as part:
-                    part.write_bytes(cv2.imencode(".png", marked.drawn()[..., ::-1])[1].tobytes())
-
-    write_csv(out, COLUMNS, rows())
-    print(f"{out}: {faces} faces in {frames} frames")
+    paths = [source.file for source in find_sources([str(path) for path in files]) if source.kind == "file"]
+    detector = make_detector(finding.detector, finding.detector_model)
+    counts = write_landmarks(paths, out, detector, Landmarker(weights), draw)
+    failed = f"; {counts['failed']} files could not be read" if counts["failed"] else ""
+    print(f"{out}: {counts['faces']} faces in {counts['frames']} frames{failed}")
+    if failed:
+        sys.exit(2)
 
 
 def app(

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from tfen.config import DataSettings
-from tfen.data.prepared import PreparedSet, SequenceRecord, read_image
+from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import CPU, augmented, centre_crop, fit_frame, stored_size, to_network
 from tfen.errors import InputError
 from tfen.faces.align import Place, cut, place_from_landmarks
+from tfen.video.photographs import read_image
 
 CALM_STILLS = 1 / 6
 """Share of the stills that show the calm beginning; with more, faint expressions are told as neutral."""

@@ -20,18 +20,20 @@ import cv2
 import numpy as np
 
 from tfen.data.folds import COLUMNS, OFFICIAL
-from tfen.data.prepared import SequenceRecord, read_image, write_set
+from tfen.data.prepared import SequenceRecord, write_set
 from tfen.data.settings import PrepareSettings
 from tfen.data.sources.recordings import Findings, Published, Recording, inside
 from tfen.errors import InputError
 from tfen.faces.align import Place, cut, place_from_landmarks
-from tfen.faces.detection import FaceDetector, make_detector
+from tfen.faces.detection import FaceDetector
+from tfen.faces.detectors import make_detector
 from tfen.faces.landmarks import confirmed, packaged_landmarker
 from tfen.files import clear_errors, read_json, whole_folder, write_csv, write_json
 from tfen.folders import Format, claim
 from tfen.labels import in_order
 from tfen.progress import meter, say
 from tfen.spread import use_threads
+from tfen.video.photographs import read_image
 from tfen.video.reading import read_frames
 
 Array = np.ndarray

@@ -19,10 +19,10 @@ from tfen.errors import InputError
 from tfen.files import read_csv, read_json, read_values, write_csv, write_json
 from tfen.folders import Format
 from tfen.labels import EXPRESSIONS, in_order
+from tfen.video.media import IMAGES
 
 PREPARED = Format("a prepared set", "prepared.json")
 COLUMNS = ("sequence", "subject", "expression", "frames", "source")
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -159,24 +159,6 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
                 digits = ""
             word += letter
     return (*parts, (1, 0, word))
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Return an image as (height, width, 3) uint8 RGB.
-
-    Raises:
-        InputError: the file is missing or no image that can be read.
-    """
-    import cv2
-
-    try:
-        data = np.fromfile(path, np.uint8)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise InputError(f"{path} cannot be read as an image; replace it or take its sequence out of the set")
-    return image[..., ::-1]
 
 
 def open_set(folder: Path | str, exclude: tuple[str, ...] = ()) -> PreparedSet:

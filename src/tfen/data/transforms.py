@@ -42,8 +42,8 @@ def centre_crop(clips_BSHWC: Tensor, size: int) -> Tensor:
     return clips_BSHWC[:, :, start : start + size, start : start + size]
 
 
-def looks(clips_BSHWC: Tensor, size: int) -> list[Tensor]:
-    """Return six looks at clips, (B, S, size, size, 3) each, in [0, 255]: the middle of the frames, the whole frames, and
+def views(clips_BSHWC: Tensor, size: int) -> list[Tensor]:
+    """Return six views of clips, (B, S, size, size, 3) each, in [0, 255]: the middle of the frames, the whole frames, and
     less than the middle by as much; each also mirrored."""
     out = []
     for side in (size, clips_BSHWC.shape[2], 2 * size - clips_BSHWC.shape[2]):

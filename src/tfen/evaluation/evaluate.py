@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tfen.config import Looks
+from tfen.config import TestTimeAugmentation
 from tfen.data.clips import FrameStore
 from tfen.data.prepared import PreparedSet, SequenceRecord, open_set
 from tfen.data.sampling import middle_frames
@@ -23,7 +23,10 @@ AT_ONCE = 48
 
 
 def evaluate(
-    weights: str | Path, dataset: PreparedSet | Path | str, out: Path | str, looks: Looks = 1
+    weights: str | Path,
+    dataset: PreparedSet | Path | str,
+    out: Path | str,
+    test_time_augmentation: TestTimeAugmentation = 1,
 ) -> dict[str, Any]:
     """Test trained weights on a whole set, its labels matched by name, and return the summary that is written to `out`.
 
@@ -35,7 +38,7 @@ def evaluate(
         weights: what `tfen.load` takes.
         dataset: a prepared set, or its folder.
         out: folder of the results.
-        looks: how often each sequence is looked at; see `Engine`.
+        test_time_augmentation: how often each sequence is looked at; see `Engine`.
 
     Raises:
         InputError: the two have fewer than two expressions in common, or `out` exists.
@@ -52,7 +55,9 @@ def evaluate(
         )
     kept = dataset.without(tuple(name for name in dataset.expressions if name not in shared))
     known = known_groups(kept, kept.sequences)
-    predictions = _predictions(loaded, kept, [loaded.expressions.index(name) for name in shared], looks)
+    predictions = _predictions(
+        loaded, kept, [loaded.expressions.index(name) for name in shared], test_time_augmentation
+    )
     figures = {
         **summary(predictions, shared),
         "leaks": _leaks(loaded, kept),
@@ -61,7 +66,7 @@ def evaluate(
         "sequences_left_out": len(dataset.sequences) - len(kept.sequences),
         "variant": loaded.settings.model.variant,
         "weights": str(weights),
-        "looks": looks,
+        "test_time_augmentation": test_time_augmentation,
         "trained_on": loaded.about.get("set"),
         "set": dataset.name,
         "epoch_chosen_by": "none: trained before",
@@ -94,11 +99,13 @@ def _leaks(loaded: Loaded, dataset: PreparedSet) -> list[str]:
     return out
 
 
-def _predictions(loaded: Loaded, dataset: PreparedSet, among: list[int], looks: Looks) -> list[Prediction]:
+def _predictions(
+    loaded: Loaded, dataset: PreparedSet, among: list[int], views: TestTimeAugmentation
+) -> list[Prediction]:
     """Return what weights say about the sequences of a set, choosing among some of their expressions."""
     settings = loaded.settings
     store = FrameStore(dataset, settings.model.image_size, settings.data)
-    engine = None if looks == 1 else Engine(loaded, looks)
+    engine = None if views == 1 else Engine(loaded, views)
     predictions: list[Prediction] = []
     with meter("evaluating", len(dataset.sequences), "sequences") as progress:
         for first in range(0, len(dataset.sequences), AT_ONCE):
@@ -112,7 +119,7 @@ def _predictions(loaded: Loaded, dataset: PreparedSet, among: list[int], looks: 
 
 
 def _looked(engine: Engine, store: FrameStore, sequences: list[SequenceRecord], among: list[int]) -> list[Prediction]:
-    """Return what an engine says about some sequences of a set, with its looks and its temperature."""
+    """Return what an engine says about some sequences of a set, with its views and its temperature."""
     out = []
     for sequence in sequences:
         frames = store.frames(sequence, middle_frames(sequence.frames, engine.frames))

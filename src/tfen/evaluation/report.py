@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfen.data.prepared import PreparedSet, read_image
+from tfen.data.prepared import PreparedSet
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
 from tfen.evaluation.calibration import reliability, tempered
@@ -24,6 +24,7 @@ from tfen.evaluation.tables import in_percent, short, write_beside_published, wr
 from tfen.files import clear_errors, write_text
 from tfen.models.describe import describe
 from tfen.progress import say
+from tfen.video.photographs import read_image
 
 
 def write_report(run: Path | str, out: Path | str | None = None, place: Path | None = None) -> Path:

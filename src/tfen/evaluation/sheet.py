@@ -5,9 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfen.data.prepared import PreparedSet, read_image
+from tfen.data.prepared import PreparedSet
 from tfen.data.sampling import middle_frames
 from tfen.files import whole_file
+from tfen.video.photographs import read_image
 
 
 def contact_sheet(dataset: PreparedSet, path: Path, subjects: int = 6, steps: int = 3, cell: int = 96) -> None:

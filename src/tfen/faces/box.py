@@ -6,6 +6,8 @@ The chin and the hair play no part: an open mouth or a hat must not change the s
 import numpy as np
 
 Array = np.ndarray
+Box = tuple[float, float, float, float]
+"""Left, top, width, height in pixels."""
 
 WIDTH_OF_EYES = 2.6
 """The side of the box in distances between the eyes' centres, at least."""

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from tfen.errors import InputError, TfenError
+from tfen.faces.box import Box
 
 LONGEST_SIDE = 480
 """Pictures are searched at no more than this many pixels along their longer side."""
@@ -38,10 +39,14 @@ YUNET = HubFile(
 
 @dataclass(frozen=True)
 class Face:
-    """A face: `box` is left, top, width, height in pixels; `score` tells how sure the detector is (its own scale)."""
+    """A face that a detector found."""
 
-    box: tuple[float, float, float, float]
+    box: Box
     score: float
+    """How sure the detector is, on its own scale."""
+    eyes_nose_mouth: np.ndarray | None = None
+    """Where it sees the eyes, the tip of the nose and the corners of the mouth, those to the image's left first: (5, 2) in
+    pixels; None where it does not say."""
 
 
 class FaceDetector(Protocol):
@@ -193,7 +198,12 @@ def fetch_yunet() -> Path:
     return path
 
 
-def _fetched_yunet() -> Path:
+def fetched_yunet() -> Path:
+    """Return where YuNet's fetched model lies.
+
+    Raises:
+        InputError: it was not fetched.
+    """
     from huggingface_hub import hf_hub_download
 
     try:
@@ -203,23 +213,3 @@ def _fetched_yunet() -> Path:
             "the detector yunet needs its model: fetch it with `tfen fetch yunet`, or give --detector-model "
             "face_detection_yunet_2023mar.onnx"
         ) from None
-
-
-def make_detector(name: str, model: Path | None = None) -> FaceDetector:
-    """Return a detector by name.
-
-    Raises:
-        InputError: an unknown name, or a model file that is missing or unfit.
-    """
-    if name == "haar":
-        return HaarDetector()
-    if name == "yunet":
-        return YuNetDetector(model or _fetched_yunet())
-    if name == "mediapipe":
-        if model is None:
-            raise InputError(
-                "the detector mediapipe needs its model: give --detector-model face_detection_short_range.tflite "
-                "(docs/data-sets.md says where it is)"
-            )
-        return MediaPipeDetector(model)
-    raise InputError(f"the detector {name!r} is unknown; choose haar, yunet or mediapipe")

@@ -1,8 +1,8 @@
 """`tfen analyze`: many films, streams and photographs to tables, pictures and annotated films, with resume.
 
 Everything lies in one folder: `results.csv` and `results.jsonl` (a row for each face and time), `episodes.csv`,
-`summary.csv` (a row for each face), `files.csv` (a row for each source), `pictures/`, and on request `films/`, `elan/`
-and `boris/`. Rows are written as they come; what was written stays valid when the run breaks off, and the same command
+`summary.csv` (a row for each face), `files.csv` (a row for each source), `pictures/`, and on request `films/`, `elan/`,
+`boris/` and `results.xlsx`. Rows are written as they come; what was written stays valid when the run breaks off, and the same command
 goes on with the file it was in.
 """
 
@@ -11,29 +11,37 @@ import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tfen import __version__
-from tfen.data.prepared import IMAGES
-from tfen.data.sources.recordings import VIDEOS
 from tfen.errors import InputError, TfenError
 from tfen.files import clear_errors, must_be_new, read_csv, read_json, write_json
-from tfen.inference.analyzer import Analyzer, Result
+from tfen.inference.analyzer import PICTURES_AT_ONCE, Analyzer, Result, as_image
 from tfen.inference.annotate import AnnotatedFilm
-from tfen.inference.annotations import write_boris, write_elan
+from tfen.inference.annotations import Observation, write_boris, write_elan
 from tfen.inference.episodes import Episode, EpisodeFinder
 from tfen.inference.picture import SummaryPicture
-from tfen.inference.rows import EPISODES, columns, episode_row, row, schema
+from tfen.inference.rows import EPISODES, columns, episode_row, escaped, row, schema, unescaped
+from tfen.inference.settings import AnalyzerSettings
+from tfen.inference.workbook import write_workbook
 from tfen.progress import Meter, meter, say
 from tfen.spread import Cluster, spread
-from tfen.video.reading import ADDRESS, Frame, look_at
+from tfen.video.media import IMAGES, VIDEOS, is_hidden
+from tfen.video.photographs import is_animated
+from tfen.video.reading import ADDRESS, Frame, ReadReport, look_at
 
-FILES = ("file", "status", "frames", "seconds", "faces", "note")
+FILES = ("file", "stem", "status", "frames", "frames_lost", "seconds", "faces", "note")
+LONGEST_STEM = 180
+"""Bytes of the names of a source's own files: room is left for an ending and a number."""
+SHEETS = ("results", "episodes", "summary", "files")
+"""Tables that become sheets of results.xlsx."""
+MARKER = "analysis.json"
+"""In the folder of an analysis: nothing in it is analyzed again."""
 SUMMARY_BEFORE = ("file", "face", "first", "last", "results", "main", "confidence", "episodes")
 
 
@@ -54,7 +62,7 @@ class AnalysisInput:
     @property
     def still(self) -> bool:
         """Whether it is a photograph."""
-        return self.kind == "file" and self.file.suffix.lower() in IMAGES
+        return self.kind == "file" and self.file.suffix.lower() in IMAGES and not is_animated(self.file)
 
     @property
     def opened(self) -> Path | str | int:
@@ -65,42 +73,61 @@ class AnalysisInput:
 def find_sources(inputs: Sequence[str]) -> list[AnalysisInput]:
     """Return what the inputs stand for: files, folders (searched through), patterns, cameras, addresses, "-".
 
+    Hidden files and the folders of analyses are left out; what else a folder holds is reported.
+
     Raises:
         InputError: an input that does not exist, or a folder without films and photographs.
     """
-    found: dict[str, AnalysisInput] = {}
-
-    def add(path: Path) -> None:
-        found.setdefault(str(path), AnalysisInput(str(path), "file"))
-
+    sources: dict[str, AnalysisInput] = {}
     for given in inputs:
-        path = Path(given)
-        if given == "-" or ADDRESS.match(given):
-            found.setdefault(given, AnalysisInput(given, "stream"))
-        elif path.is_file():
-            add(path)
-        elif path.is_dir():
-            files = [
-                one for one in sorted(path.rglob("*")) if one.suffix.lower() in (*IMAGES, *VIDEOS) and one.is_file()
-            ]
-            if not files:
-                raise InputError(f"{given} holds no films or photographs ({', '.join((*VIDEOS, *IMAGES))})")
-            for one in files:
-                add(one)
-        elif given.isdecimal():
-            found.setdefault(given, AnalysisInput(given, "camera"))
-        elif any(sign in given for sign in "*?["):
-            base = Path(path.anchor) if path.is_absolute() else Path()
-            files = sorted(one for one in base.glob(str(path.relative_to(path.anchor))) if one.is_file())
-            if not files:
-                raise InputError(f"no file matches {given}")
-            for one in files:
-                add(one)
+        for one in _sources_of(given):
+            sources.setdefault(one.name, one)
+    return list(sources.values())
+
+
+def _sources_of(given: str) -> list[AnalysisInput]:
+    path = Path(given)
+    if given == "-" or ADDRESS.match(given):
+        return [AnalysisInput(given, "stream")]
+    if path.is_dir():
+        files = files_below(path)
+    elif path.is_file():
+        files = [path]
+    elif given.isdecimal():
+        return [AnalysisInput(given, "camera")]
+    elif any(sign in given for sign in "*?["):
+        base = Path(path.anchor) if path.is_absolute() else Path()
+        files = sorted(one for one in base.glob(str(path.relative_to(path.anchor))) if one.is_file())
+        if not files:
+            raise InputError(f"no file matches {given}")
+    else:
+        raise InputError(f"{given} does not exist; give films, photographs, folders, a camera's number or an address")
+    return [AnalysisInput(str(file), "file") for file in files]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the films and photographs in a folder and below it, and say what is passed over.
+
+    Raises:
+        InputError: there are none.
+    """
+    files: list[Path] = []
+    others: Counter[str] = Counter()
+    analyses = [marker.parent for marker in folder.rglob(MARKER)]
+    for path in sorted(folder.rglob("*")):
+        if is_hidden(path, folder) or not path.is_file() or any(path.is_relative_to(one) for one in analyses):
+            continue
+        if path.suffix.lower() in (*IMAGES, *VIDEOS):
+            files.append(path)
         else:
-            raise InputError(
-                f"{given} does not exist; give films, photographs, folders, a camera's number or an address"
-            )
-    return list(found.values())
+            others[path.suffix.lower() or "no ending"] += 1
+    passed_over = ", ".join(f"{count} {ending}" for ending, count in others.most_common(8))
+    if not files:
+        hint = f"; it holds {passed_over}" if others else ""
+        raise InputError(f"{folder} holds no films or photographs ({', '.join((*VIDEOS, *IMAGES))}){hint}")
+    if others:
+        say(f"{folder}: passed over what is neither film nor photograph: {passed_over}")
+    return files
 
 
 class _Tables:
@@ -124,11 +151,15 @@ class _Tables:
                 self._line(name, self._columns[name])
 
     def add(self, name: str, values: dict[str, Any]) -> None:
-        self._line(name, ["" if values[key] is None else values[key] for key in self._columns[name]])
+        self._line(name, ["" if values[key] is None else escaped(values[key]) for key in self._columns[name]])
 
-    def append(self, part: Path) -> None:
-        """Append the tables of another folder, which has the same columns."""
+    def append(self, part: Path, stem: str) -> None:
+        """Append the tables of one source's own folder, which has the same columns; its files are called `stem` here."""
         for name in self.NAMES:
+            if name == "files.csv":
+                for one in read_csv(part / name, FILES, "a table of files"):
+                    self._line(name, [{**one, "stem": stem}[key] for key in FILES])
+                continue
             with (part / name).open("rb") as file:
                 if name in self._columns:
                     file.readline()
@@ -180,6 +211,7 @@ class Wanted:
     pictures: bool = True
     elan: bool = False
     boris: bool = False
+    xlsx: bool = False
 
 
 def analyze(
@@ -197,7 +229,7 @@ def analyze(
         listen: is given every row of the results; then nothing is shown on the error stream.
 
     Returns:
-        counts of the folder: files read, files that could not be read, faces, episodes.
+        counts of the folder: files read, files that are damaged, files that could not be read, faces, episodes.
 
     Raises:
         InputError: `out` holds something else; or the only source cannot be read.
@@ -209,16 +241,44 @@ def analyze(
         tables = _Tables(out, analyzer.expressions, state["sizes"])
         stack.callback(tables.close)
         progress = stack.enter_context(meter("analyzing", total, "frames", quiet=listen is not None))
-        for source in left:
-            try:
-                _Run(source, out, analyzer, wanted, tables, progress, _stem(source, state), listen).go()
-            except InputError as error:
-                if len(sources) == 1:
-                    raise
-                say(str(error))
-                tables.add("files.csv", _failed(source, str(error)))
-            _note(out, state, source, tables)
+        for group in _groups(left):
+            ready = _photographs(group, analyzer)
+            for source in group:
+                stem = _stem(source, state)
+                try:
+                    _Run(source, out, analyzer, wanted, tables, progress, stem, listen, ready.get(source.name)).go()
+                except InputError as error:
+                    if len(sources) == 1:
+                        raise
+                    say(str(error))
+                    tables.add("files.csv", _failed(source, stem, str(error)))
+                _note(out, state, source, tables)
     return _counts(out, analyzer.expressions, wanted)
+
+
+def _groups(sources: Sequence[AnalysisInput]) -> Iterator[list[AnalysisInput]]:
+    """Yield the sources in order: photographs in batches, everything else alone."""
+    batch: list[AnalysisInput] = []
+    for source in sources:
+        if source.still:
+            batch.append(source)
+        if batch and (not source.still or len(batch) == PICTURES_AT_ONCE):
+            yield batch
+            batch = []
+        if not source.still:
+            yield [source]
+    if batch:
+        yield batch
+
+
+def _photographs(group: Sequence[AnalysisInput], analyzer: Analyzer) -> dict[str, list[Result]]:
+    """Return the results of a batch of photographs by name; those that cannot be read are left out."""
+    images = {}
+    for source in group:
+        if source.still and len(group) > 1:
+            with suppress(InputError):  # reported when its turn comes
+                images[source.name] = as_image(source.file)
+    return dict(zip(images, analyzer.images(list(images.values()))))
 
 
 def analyze_spread(
@@ -257,14 +317,14 @@ def analyze_spread(
         for source, part, failure in zip(left, parts, failures):
             stem = _stem(source, state)
             if failure is None:
-                tables.append(part)
+                tables.append(part, stem)
                 for kind in ("pictures", "films", "elan"):
                     for path in (part / kind).glob("*"):
                         (out / kind).mkdir(exist_ok=True)
                         path.replace(out / kind / f"{stem}{path.suffix}")
             else:
                 say(failure)
-                tables.add("files.csv", _failed(source, failure))
+                tables.add("files.csv", _failed(source, stem, failure))
             _note(out, state, source, tables)
             shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(out / ".parts", ignore_errors=True)
@@ -276,7 +336,7 @@ def _part(
 ) -> str | None:
     """Analyze one file into a folder of its own, in a worker; return what was wrong with the file."""
     try:
-        analyze([source], part, make(), replace(wanted, boris=False), about, listen=lambda values: None)
+        analyze([source], part, make(), replace(wanted, boris=False, xlsx=False), about, listen=lambda values: None)
     except InputError as error:
         return str(error)
     return None
@@ -301,29 +361,56 @@ def _note(out: Path, state: dict[str, Any], source: AnalysisInput, tables: _Tabl
     write_json(out / ".state.json", state)
 
 
-def _failed(source: AnalysisInput, why: str) -> dict[str, Any]:
-    return {"file": source.name, "status": "failed", "frames": 0, "seconds": 0, "faces": 0, "note": why}
+def _failed(source: AnalysisInput, stem: str, why: str) -> dict[str, Any]:
+    values = {"file": source.name, "stem": stem, "status": "failed", "note": why}
+    return {**values, "frames": 0, "frames_lost": 0, "seconds": 0, "faces": 0}
 
 
 def _counts(out: Path, expressions: Sequence[str], wanted: Wanted) -> dict[str, int]:
     """Write what needs all files of the folder, those of earlier calls too, and count."""
     files = read_csv(out / "files.csv", FILES, "a table of files")
-    read = [one["file"] for one in files if one["status"] != "failed"]
+    read = [one for one in files if one["status"] != "failed"]
     if wanted.boris:
-        films: dict[str, list[Episode]] = {name: [] for name in read}
-        for one in read_csv(out / "episodes.csv", EPISODES, "episodes"):
-            onset, apex, offset, peak = (float(one[name]) for name in ("onset", "apex", "offset", "peak"))
-            films.setdefault(one["file"], []).append(
-                Episode(int(one["face"]), one["expression"], onset, apex, offset, peak)
-            )
-        write_boris(out / "boris" / "tfen.boris", expressions, films)
-    with (out / "summary.csv").open(encoding="utf-8") as people, (out / "episodes.csv").open(encoding="utf-8") as found:
+        _write_boris(out, expressions, read)
+    if wanted.xlsx:
+        write_workbook(out / "results.xlsx", [out / f"{name}.csv" for name in SHEETS])
+    with (out / "summary.csv").open(encoding="utf-8") as people, (out / "episodes.csv").open(encoding="utf-8") as rows:
         return {
             "files": len(read),
+            "damaged": sum(one["status"] != "done" for one in read),
             "failed": len(files) - len(read),
             "faces": sum(1 for _ in people) - 1,
-            "episodes": sum(1 for _ in found) - 1,
+            "episodes": sum(1 for _ in rows) - 1,
         }
+
+
+def _write_boris(out: Path, expressions: Sequence[str], files: Sequence[dict[str, str]]) -> None:
+    """Write the films, cameras and streams of a table of files, with their episodes, as a project."""
+    episodes: dict[str, list[Episode]] = {one["file"]: [] for one in files}
+    for one in read_csv(out / "episodes.csv", EPISODES, "episodes"):
+        onset, apex, offset, peak = (float(one[name]) for name in ("onset", "apex", "offset", "peak"))
+        episodes[one["file"]].append(Episode(int(one["face"]), one["expression"], onset, apex, offset, peak))
+    observations = []
+    for one in files:
+        name, seconds = unescaped(one["file"]), float(one["seconds"])
+        path = Path(name)
+        if path.suffix.lower() in IMAGES and not is_animated(path):
+            continue
+        try:
+            film = look_at(path) if path.is_file() else None
+        except InputError:
+            film = None
+        observations.append(
+            Observation(
+                unescaped(one["stem"]),
+                "" if film is None else name,
+                max(seconds, film.seconds) if film else seconds,
+                film.rate if film else 0.0,
+                film is not None and film.has_sound,
+                episodes[one["file"]],
+            )
+        )
+    write_boris(out / "boris" / "tfen.boris", expressions, observations)
 
 
 def _claim(out: Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -332,8 +419,10 @@ def _claim(out: Path, about: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: the folder holds something else.
     """
-    marker, path = out / "analysis.json", out / ".state.json"
-    if marker.exists():
+    marker, path = out / MARKER, out / ".state.json"
+    with clear_errors(out):
+        there = marker.exists()
+    if there:
         before = read_json(marker, "an analysis")
         changed = [name for name in about if before.get(name) != about[name]]
         if changed:
@@ -352,9 +441,21 @@ def _claim(out: Path, about: dict[str, Any]) -> dict[str, Any]:
     return {"files": [], "sizes": None, "stems": []}
 
 
+def noted(settings: AnalyzerSettings) -> dict[str, Any]:
+    """Return the settings that make an analysis another one; the engine is none."""
+    values = asdict(settings)
+    del values["engine"]
+    return {**values, "detector_model": None if settings.detector_model is None else str(settings.detector_model)}
+
+
+def short_stem(name: str) -> str:
+    """Return a file's name without folders and ending, not too long to get another ending."""
+    return Path(name).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+
+
 def _stem(source: AnalysisInput, state: dict[str, Any]) -> str:
     """Return a name for the source's own files, that no other source has."""
-    plain = {"file": source.file.stem, "camera": f"camera-{source.name}"}.get(source.kind, "stream")
+    plain = {"file": short_stem(source.file.name), "camera": f"camera-{source.name}"}.get(source.kind, "stream")
     stem, number = plain, 1
     while stem in state["stems"]:
         number += 1
@@ -388,18 +489,21 @@ class _Run:
         progress: Meter,
         stem: str,
         listen: Callable[[dict[str, Any]], None] | None,
+        ready: list[Result] | None,
     ) -> None:
         self.source, self.out, self.analyzer, self.wanted, self.tables = source, out, analyzer, wanted, tables
         self.progress, self.stem, self.listen = progress, stem, listen
         self.finder = EpisodeFinder()
         self.episodes: list[Episode] = []
         self.people: dict[int, _Person] = {}
-        self.frames, self.seconds, self.note = 0, 0.0, ""
+        self.frames, self.seconds, self.report, self.ready = 0, 0.0, ReadReport(), ready
+        self.stopped = ""
         moving = not source.still
         self.picture = SummaryPicture(analyzer.expressions, analyzer.step) if wanted.pictures and moving else None
         self.film = None
         if wanted.annotate and moving:
-            self.film = AnnotatedFilm(out / "films" / f"{stem}.mp4", analyzer.expressions, analyzer.step)
+            sound = source.file if source.kind == "file" else None
+            self.film = AnnotatedFilm(out / "films" / f"{stem}.mp4", analyzer.expressions, analyzer.step, sound)
 
     def go(self) -> None:
         """Analyse it and write everything; an annotated film can be played whatever ends it."""
@@ -408,18 +512,24 @@ class _Run:
         self._finish()
 
     def _read(self) -> None:
-        results = self.analyzer(self.source.opened, self._watch, self._broke)
+        if self.ready is not None:
+            self.frames = 1
+            self.progress.advance()
+            for result in self.ready:
+                self._take(result)
+            return
+        results = self.analyzer(self.source.opened, self._watch, self.report)
         try:
             for result in results:
                 self._take(result)
         except KeyboardInterrupt:
             if self.source.kind == "file":
                 raise
-            self.note = "stopped by hand"
+            self.stopped = "stopped by hand"
         except TfenError as error:
             if isinstance(error, InputError) or self.frames == 0:
                 raise
-            self.note = str(error)
+            self.report.broke_off = str(error)
         finally:
             results.close()  # type: ignore[attr-defined]
             self.tables.flush()
@@ -429,9 +539,6 @@ class _Run:
         if self.film is not None:
             self.film.frame(frame)
         self.progress.advance()
-
-    def _broke(self, why: str) -> None:
-        self.note = why
 
     def _take(self, result: Result) -> None:
         values = row(self.source.name, result, self.analyzer.expressions)
@@ -464,29 +571,34 @@ class _Run:
         for episode in self.finder.finish():
             self._episode(episode)
         for face, person in sorted(self.people.items()):
-            told_labels = {name: count for name, count in person.labels.items() if name}
-            shares = {
-                f"share_{name}": round(person.labels[name] / person.count, 4) for name in self.analyzer.expressions
-            }
-            self.tables.add(
-                "summary.csv",
-                {
-                    "file": self.source.name, "face": face, "first": round(person.first, 3),
-                    "last": round(person.last, 3), "results": person.count,
-                    "main": max(told_labels, key=lambda name: told_labels[name]) if told_labels else None,
-                    "confidence": round(person.confidence / person.count, 4), "episodes": person.episodes, **shares,
-                },
-            )  # fmt: skip
+            self.tables.add("summary.csv", self._summary(face, person))
         if self.picture is not None:
             title = Path(self.source.name).name if self.source.kind == "file" else self.source.name
             self.picture.draw(self.out / "pictures" / f"{self.stem}.png", title)
         if self.wanted.elan and not self.source.still:
             write_elan(self.out / "elan" / f"{self.stem}.eaf", self.source.name, self.episodes)
-        if self.note and self.listen is None:
-            say(f"{self.source.name}: {self.note}; the results until then are kept")
+        lost, broke_off = self.report.lost, self.report.broke_off
+        damage = f"{lost} damaged frames cannot be decoded" if lost else ""
+        note = "; ".join(part for part in (damage, broke_off, self.stopped) if part)
+        if note and self.listen is None:
+            say(f"{self.source.name}: {note}; the results of what could be read are kept")
         if not self.people and self.listen is None:
             say(f"{self.source.name}: no face was seen")
-        values = {"file": self.source.name, "status": "broke off" if self.note else "done", "frames": self.frames}
         self.tables.add(
-            "files.csv", {**values, "seconds": round(self.seconds, 3), "faces": len(self.people), "note": self.note}
-        )
+            "files.csv",
+            {
+                "file": self.source.name, "stem": self.stem,
+                "status": "broke off" if broke_off else "damaged" if lost else "done",
+                "frames": self.frames, "frames_lost": lost, "seconds": round(self.seconds, 3), "faces": len(self.people),
+                "note": note,
+            },
+        )  # fmt: skip
+
+    def _summary(self, face: int, person: _Person) -> dict[str, Any]:
+        labels = {name: count for name, count in person.labels.items() if name}
+        shares = {f"share_{name}": round(person.labels[name] / person.count, 4) for name in self.analyzer.expressions}
+        return {
+            "file": self.source.name, "face": face, "first": round(person.first, 3), "last": round(person.last, 3),
+            "results": person.count, "main": max(labels, key=lambda name: labels[name]) if labels else None,
+            "confidence": round(person.confidence / person.count, 4), "episodes": person.episodes, **shares,
+        }  # fmt: skip

@@ -1,25 +1,33 @@
 """Expressions in films, streams and photographs: who shows what, when, and how sure that is."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfen.config import Looks
-from tfen.data.prepared import IMAGES, read_image
 from tfen.errors import InputError
-from tfen.faces.detection import FaceDetector, make_detector
+from tfen.faces.box import Box
+from tfen.faces.detection import FaceDetector
+from tfen.faces.detectors import make_detector
 from tfen.inference.engine import Engine
 from tfen.inference.export import load_for
 from tfen.inference.finding import FaceFinder, Seen, Step, on_grid
+from tfen.inference.settings import AnalyzerSettings
 from tfen.inference.stages import ahead
-from tfen.inference.tracking import Box
-from tfen.video.reading import Frame, camera_frames, read_frames
+from tfen.video.reading import Frame, ReadReport, camera_frames, read_file, read_frames
 
 Array = np.ndarray
 Source = Path | str | int | np.ndarray | Iterable[Frame]
+"""A film or photograph as its file, an address, "-" (standard input), a camera's number, a picture, or frames."""
+PICTURES_AT_ONCE = 16
+"""Photographs whose faces go through the network together."""
+NEAR = 2
+"""Steps: a face that is seen once is a false alarm where the film was looked at again this near."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class _Track:
 
 
 class Analyzer:
-    """Finds the faces of a film and tells their expressions over time: `for result in Analyzer()("film.mp4"): ...`
+    """Finds the faces of a film and measures their expressions over time: `for result in Analyzer()("film.mp4"): ...`
 
     The film is looked at on a grid of `frames` steps to a window. The probabilities at a step rest on the window around
     it; where a face was not seen all along, the nearest step at which it was stands in. Memory does not grow with the
@@ -80,14 +88,10 @@ class Analyzer:
 
     Args:
         weights: what `tfen.load` takes, or what it returned.
-        detector: finds the faces: "haar", "yunet", "mediapipe", or an object with `name` and `detect`.
-        detector_model: the detector's model file, where it needs one.
-        window: seconds.
-        smoothing: seconds over which neighbouring probabilities are averaged, with triangular weights; 0 for none.
-        min_confidence: results below it get no label.
-        engine: "torch", "onnxruntime" or "openvino"; the others need the extra `export`.
+        settings: how; the packaged way if not given.
         live: rest each result on the window before it, not around it: no waiting, and changes show half a window late.
-        looks: how often each face is looked at: 6, as it is, a little nearer and farther, and all mirrored; or 1.
+        changes: single settings by name, such as `min_confidence=0.5`; see `AnalyzerSettings`. `detector` may also be an
+            object of your own with `name` and `detect`.
 
     Raises:
         InputError: unknown weights or detector, or a value out of range.
@@ -97,77 +101,140 @@ class Analyzer:
         self,
         weights: Any = "packaged",
         *,
-        detector: str | FaceDetector = "haar",
-        detector_model: Path | None = None,
-        window: float = 1.0,
-        smoothing: float = 0.2,
-        min_confidence: float = 0.0,
-        engine: str = "torch",
+        settings: AnalyzerSettings | None = None,
         live: bool = False,
-        looks: Looks = 6,
+        **changes: Any,
     ) -> None:
-        if not 0.1 <= window <= 60:
-            raise InputError(f"window is {window}, expected 0.1 to 60 seconds")
-        if not 0 <= smoothing <= 10:
-            raise InputError(f"smoothing is {smoothing}, expected 0 to 10 seconds")
-        if not 0 <= min_confidence <= 1:
-            raise InputError(f"min-confidence is {min_confidence}, expected 0 to 1")
-        self.engine = Engine(load_for(weights, engine), looks)
+        self._own_detector: FaceDetector | None = None
+        if not isinstance(changes.get("detector", ""), str):
+            self._own_detector = changes.pop("detector")
+        self.settings = replace(settings or AnalyzerSettings(), **changes)
+        self.engine = Engine(load_for(weights, self.settings.engine), self.settings.test_time_augmentation)
         self.expressions = self.engine.expressions
-        self.step = window / self.engine.frames
+        self.step = self.settings.window / self.engine.frames
         """Seconds between two results of a face."""
-        self._detector, self._detector_model = detector, detector_model
-        self._make_detector()  # an unfit one is told of now
-        self._smooth = round(smoothing / self.step)
-        self._least = min_confidence
+        self._detectors: deque[FaceDetector] = deque()
+        with self._detector():  # an unfit one is reported now
+            pass
+        self._smooth = round(self.settings.smoothing / self.step)
         self._back = self.engine.frames - 1 if live else self.engine.frames // 2
         self._ahead = self.engine.frames - 1 - self._back
         self._wait = 0 if live else self._smooth
         """Steps that a result waits for neighbours to be averaged with."""
 
-    def _make_detector(self) -> FaceDetector:
-        """Return a detector; one for each source, since OpenCV's cannot work for two threads at a time."""
-        if isinstance(self._detector, str):
-            return make_detector(self._detector, self._detector_model)
-        return self._detector
+    @contextmanager
+    def _detector(self) -> Iterator[FaceDetector]:
+        """Lend a detector; OpenCV's cannot work for two threads at a time."""
+        if self._own_detector is not None:
+            yield self._own_detector
+            return
+        try:
+            detector = self._detectors.pop()
+        except IndexError:
+            detector = make_detector(self.settings.detector, self.settings.detector_model)
+        try:
+            yield detector
+        finally:
+            self._detectors.append(detector)
 
     def __call__(
         self,
         source: Source,
         watch: Callable[[Frame], None] | None = None,
-        broke: Callable[[str], None] | None = None,
+        report: ReadReport | None = None,
     ) -> Iterator[Result]:
         """Yield the results of a source, ordered by time and face.
 
-        A face that is seen in one frame alone of a longer film is taken for a false alarm.
+        A face that is seen at one step alone of a film that was looked at again right before or after it is taken for a
+        false alarm.
 
         Args:
-            source: a film's or photograph's file, an address, "-" (standard input), a camera's number, an image
-                (height, width, 3) uint8 RGB, or frames.
+            source: a film's or photograph's file, an address, "-" (standard input), a camera's number, a picture (height,
+                width, 3) or (height, width), uint8 or float in [0, 1], RGB or grey; or frames.
             watch: is shown every frame, before the results of its time.
-            broke: is told why, if a film breaks off.
+            report: is filled in with what is damaged and whether a film breaks off.
 
         Raises:
             InputError: the source cannot be read.
         """
-        frames = ahead(open_source(source, broke), 8)
+        if isinstance(source, np.ndarray):
+            return self._picture(source, watch)
+        frames = ahead(open_source(source, report), 8)
         if watch is not None:
             frames = _watched(frames, watch)
-        finder = FaceFinder(self._make_detector(), self.engine.size, 1 / self.step)
-        steps = finder.steps(on_grid(frames, self.step, self.engine.frames))
-        return self._results(ahead(steps, 4))
+        return self._results(ahead(self._steps(frames), 4))
+
+    def _steps(self, frames: Iterable[Frame]) -> Iterator[Step]:
+        with self._detector() as detector:
+            finder = FaceFinder(detector, self.engine.size, 1 / self.step)
+            yield from finder.steps(on_grid(frames, self.step, self.engine.frames))
+
+    def _picture(self, picture: Array, watch: Callable[[Frame], None] | None) -> Iterator[Result]:
+        image = as_image(picture)
+        if watch is not None:
+            watch(Frame(0, 0.0, image))
+        yield from self.images([image])[0]
+
+    def images(self, pictures: Sequence[Array | Path | str]) -> list[list[Result]]:
+        """Return what the faces of each photograph show; quicker than one call for each.
+
+        Args:
+            pictures: files, or pictures as in a call.
+
+        Returns:
+            for each photograph its results; one whose `face` is None where no face is seen.
+
+        Raises:
+            InputError: a picture cannot be read.
+        """
+        out: list[list[Result]] = []
+        left = iter(pictures)
+        while batch := list(islice(left, PICTURES_AT_ONCE)):
+            out += self._batch([as_image(one) for one in batch])
+        return out
+
+    def _batch(self, images: list[Array]) -> list[list[Result]]:
+        with self._detector() as detector:
+            seen = [FaceFinder(detector, self.engine.size, 1 / self.step).faces(image) for image in images]
+        everyone = [face for faces in seen for face in faces]
+        if not everyone:
+            return [[Result(0.0, 0)] for _ in images]
+        codes = self.engine.encode([face.crop for face in everyone])
+        scores = iter(self.engine.scores([[code] * self.engine.frames for code in codes]))
+        return [
+            [self._result(face, 0.0, 0, (0.0, 0.0), next(scores)) for face in faces] or [Result(0.0, 0)]
+            for faces in seen
+        ]
+
+    def dataframe(self, source: Source) -> Any:
+        """Return the results of a source as a pandas DataFrame, with the columns of results.csv.
+
+        Raises:
+            InputError: pandas is not installed, or the source cannot be read.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise InputError("a DataFrame needs pandas: pip install pandas") from None
+        from tfen.inference.rows import columns, row
+
+        name = str(source) if isinstance(source, (Path, str, int)) else "frames"
+        rows = [row(name, result, self.expressions) for result in self(source)]
+        return pandas.DataFrame(rows, columns=list(columns(self.expressions)))
 
     def _results(self, steps: Iterable[Step]) -> Iterator[Result]:
         tracks: dict[int, _Track] = {}
         shown: dict[int, Frame] = {}
-        last, distinct = -1, 0
+        looked: deque[int] = deque(maxlen=4 * self.engine.frames)
+        """Numbers of the latest steps at which a new frame was looked at."""
+        last = -1
         for step in steps:
             if step.number > last + 1:  # nothing was shown for a while
-                yield from self._finish(tracks, shown, last, distinct)
+                yield from self._finish(tracks, shown, last, looked)
                 tracks, shown = {}, {}
                 last = step.number - 1
-            distinct += step.new
             if step.new:
+                looked.append(step.number)
                 shown[step.number] = step.frame
                 codes = self.engine.encode([face.crop for face in step.faces])
             for face, code in zip(step.faces, codes):
@@ -176,16 +243,18 @@ class Analyzer:
                 if step.new:
                     track.seen[step.number] = (face, step.frame)
                     track.frames += 1
-            yield from self._advance(tracks, shown, step.number, distinct)
+            yield from self._advance(tracks, shown, step.number, looked)
             last = step.number
-        yield from self._finish(tracks, shown, last, distinct)
+        yield from self._finish(tracks, shown, last, looked)
 
-    def _finish(self, tracks: dict[int, _Track], shown: dict[int, Frame], last: int, distinct: int) -> Iterator[Result]:
+    def _finish(
+        self, tracks: dict[int, _Track], shown: dict[int, Frame], last: int, looked: Sequence[int]
+    ) -> Iterator[Result]:
         for number in range(last + 1, last + 1 + self._ahead + self._wait):
-            yield from self._advance(tracks, shown, number, distinct)
+            yield from self._advance(tracks, shown, number, looked)
 
     def _advance(
-        self, tracks: dict[int, _Track], shown: dict[int, Frame], number: int, distinct: int
+        self, tracks: dict[int, _Track], shown: dict[int, Frame], number: int, looked: Sequence[int]
     ) -> Iterator[Result]:
         """Run T for the step whose window is complete now, and yield the results of the one that can be smoothed."""
         middle = number - self._ahead
@@ -197,10 +266,11 @@ class Analyzer:
         ready = middle - self._wait
         frame = shown.pop(ready, None)
         if frame is not None:
+            alone = self._ahead > 0 and any(0 < abs(step - ready) <= NEAR for step in looked)
             own = [
-                self._result(face, track, ready)
-                for face, track in sorted(tracks.items())
-                if ready in track.seen and (track.frames > 1 or distinct <= 1 or self._ahead == 0)
+                self._smoothed(track, ready)
+                for _, track in sorted(tracks.items())
+                if ready in track.seen and (track.frames > 1 or not alone)
             ]
             yield from own or [Result(frame.time, frame.number)]
         for face in list(tracks):
@@ -213,55 +283,102 @@ class Analyzer:
         there = [step for step in wanted if step in track.codes]
         return [track.codes[min(there, key=lambda step: (abs(step - k), step))] for k in wanted]
 
-    def _result(self, face: int, track: _Track, step: int) -> Result:
+    def _smoothed(self, track: _Track, step: int) -> Result:
+        """Return a face's result at a step, its probabilities averaged with those of neighbouring steps."""
         near = {
             k: self._smooth + 1 - abs(k - step)
             for k in range(step - self._smooth, step + self._wait + 1)
             if k in track.raw
         }
         scores = np.average([track.raw[k] for k in near], axis=0, weights=list(near.values()))
-        seen, frame = track.seen[step]
+        face, frame = track.seen[step]
         inside = [track.seen[k][1].time for k in range(step - self._back, step + self._ahead + 1) if k in track.seen]
+        return self._result(face, frame.time, frame.number, (min(inside), max(inside)), scores)
+
+    def _result(self, face: Seen, time: float, number: int, window: tuple[float, float], scores: Array) -> Result:
         best = int(np.argmax(scores))
         sure = float(scores[best])
         return Result(
-            time=frame.time,
-            frame=frame.number,
-            face=face,
-            box=seen.box,
-            score=seen.score,
-            size=seen.box[2],
-            sharpness=seen.sharpness,
-            yaw=seen.yaw,
-            pitch=seen.pitch,
-            roll=seen.roll,
-            window=(min(inside), max(inside)),
+            time=time,
+            frame=number,
+            face=face.face,
+            box=face.box,
+            score=face.score,
+            size=face.box[2],
+            sharpness=face.sharpness,
+            yaw=face.yaw,
+            pitch=face.pitch,
+            roll=face.roll,
+            window=window,
             probabilities=dict(zip(self.expressions, (float(value) for value in scores))),
-            label=self.expressions[best] if sure >= self._least else None,
+            label=self.expressions[best] if sure >= self.settings.min_confidence else None,
             confidence=sure,
         )
 
 
-def open_source(source: Source, broke: Callable[[str], None] | None = None) -> Iterator[Frame]:
+def as_image(picture: Array | Path | str) -> Array:
+    """Return a photograph as (height, width, 3) uint8 RGB.
+
+    Args:
+        picture: its file; or (height, width), (height, width, 1), (height, width, 3) or (height, width, 4) numbers: uint8,
+            or float from 0 to 1. A fourth channel is left out.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if isinstance(picture, (Path, str)):
+        frames = list(islice(read_file(Path(picture)), 1))
+        return frames[0].image
+    image = np.asarray(picture)
+    expected = "expected (height, width, 3) uint8 RGB, or grey, or float from 0 to 1"
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
+        raise InputError(f"a picture of shape {np.shape(picture)} cannot be analyzed; {expected}")
+    if image.dtype.kind == "f":
+        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
+            raise InputError(
+                f"a picture of float numbers from {image.min():g} to {image.max():g} is no image; {expected}"
+            )
+        image = np.round(image * 255).astype(np.uint8)
+    elif image.dtype != np.uint8:
+        raise InputError(f"a picture of {image.dtype} cannot be analyzed; {expected}")
+    return np.ascontiguousarray(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3])
+
+
+def open_source(source: Source, report: ReadReport | None = None) -> Iterator[Frame]:
     """Return the frames of whatever `Analyzer` takes.
 
     Raises:
-        InputError: a file that is missing or unreadable.
+        InputError: a file that is missing or unreadable, or something else.
     """
     if isinstance(source, np.ndarray):
-        return iter([Frame(0, 0.0, source)])
-    if isinstance(source, int):
-        return camera_frames(source)
+        return iter([Frame(0, 0.0, as_image(source))])
+    if isinstance(source, (int, np.integer)) and not isinstance(source, bool):
+        return camera_frames(int(source))
     if isinstance(source, Path) or (isinstance(source, str) and source != "-" and "://" not in source):
         path = Path(source)
-        if not path.is_file():
-            raise InputError(f"{path} does not exist; give a film or a photograph")
-        if path.suffix.lower() in IMAGES:
-            return iter([Frame(0, 0.0, np.ascontiguousarray(read_image(path)))])
-        return read_frames(path, broke)
+        if path.is_dir():
+            raise InputError(
+                f"{path} is a folder; give its files one by one, or run `tfen analyze {path}`, or call "
+                "Analyzer().images(files) for photographs"
+            )
+        return read_file(path, report)
     if isinstance(source, str):
-        return read_frames(source, broke)
-    return iter(source)
+        return read_frames(source, report)
+    if not isinstance(source, Iterable):
+        raise InputError(f"{type(source).__name__} cannot be analyzed; give a file, an address, a picture or frames")
+    return _checked(source)
+
+
+def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
+    for one in frames:
+        if not isinstance(one, Frame):
+            raise InputError(
+                f"frames are expected, not {type(one).__name__}: give tfen.video.reading.Frame(number, seconds, image) for "
+                "those of a film, or call Analyzer().images(pictures) for photographs"
+            )
+        yield one
 
 
 def _watched(frames: Iterable[Frame], watch: Callable[[Frame], None]) -> Iterator[Frame]:

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tfen.inference.analyzer import Result
 from tfen.inference.colours import colour_of, rgb
+from tfen.inference.sound import add_sound
 from tfen.video.reading import Frame
 
 Array = np.ndarray
@@ -25,6 +26,10 @@ TIMELINE = 10.0
 LARGEST = 1280
 """Longer side of the annotated film at most, pixels."""
 INK = (24, 28, 34)
+UNSURE = (235, 235, 235)
+"""Colour of a face without a label."""
+SMALLEST_TEXT = 9
+"""Pixels."""
 
 
 class AnnotatedFilm:
@@ -36,10 +41,11 @@ class AnnotatedFilm:
         path: the .mp4 file.
         expressions: in canonical order.
         step: seconds between results.
+        sound: the file whose sound it gets.
     """
 
-    def __init__(self, path: Path, expressions: Sequence[str], step: float) -> None:
-        self._path, self._expressions, self._step = path, tuple(expressions), step
+    def __init__(self, path: Path, expressions: Sequence[str], step: float, sound: Path | None = None) -> None:
+        self._path, self._expressions, self._step, self._sound = path, tuple(expressions), step, sound
         self._frames: deque[Frame] = deque()
         self._steps: list[tuple[float, dict[int, Result]]] = []
         self._history: deque[tuple[float, Array]] = deque()
@@ -72,12 +78,17 @@ class AnnotatedFilm:
                 self._output.mux(packet)
             self._output.close()
             self._output = None
+            if self._sound is not None:
+                add_sound(self._path, self._sound)
 
     def _draw_until(self, time: float) -> None:
         while self._frames and self._frames[0].time < time:
             frame = self._frames.popleft()
             faces = self._faces_at(frame.time)
-            self._encode(self._drawn(frame, faces), frame.time)
+            picture = self._drawn(frame, faces)
+            if self._output is None and frame.time > 0:
+                self._encode(picture, 0.0)  # where the sound begins first, the first picture waits
+            self._encode(picture, frame.time)
 
     def _faces_at(self, time: float) -> list[Result]:
         """Return what the faces show at a time, boxes and probabilities half-way between two steps."""
@@ -124,18 +135,13 @@ class AnnotatedFilm:
         out[: size[1]] = picture
         text = max(12, round(min(size) / 26))
         line = max(1, round(min(size) / 240))
-        for face in faces:
-            assert face.box is not None
-            left, top, wide, high = (value * scale for value in face.box)
-            colour = rgb(colour_of(face.label, self._expressions)) if face.label else (235, 235, 235)
+        boxes = [tuple(value * scale for value in face.box or ()) for face in faces]
+        colours = [rgb(colour_of(face.label, self._expressions)) if face.label else UNSURE for face in faces]
+        for (left, top, wide, high), colour in zip(boxes, colours):
             corner = (round(left), round(top)), (round(left + wide), round(top + high))
             cv2.rectangle(out[: size[1]], *corner, colour, line, cv2.LINE_AA)
-            sure = f"{face.label} {100 * (face.confidence or 0):.0f} %" if face.label else "not sure"
-            name = f"{face.face}  {sure}"
-            words = _words(name, text)
-            y = corner[0][1] - words.shape[0] - 4
-            y = corner[0][1] + 2 if y < 0 else y
-            _plate(out[: size[1]], corner[0][0], y, words, colour)
+        for (x, y, words), colour in zip(place_labels([_label(face) for face in faces], boxes, size, text), colours):
+            _plate(out[: size[1]], x, y, words, colour)
         self._timeline(out[size[1] :], frame.time, faces, max(10, text - 2))
         return out
 
@@ -185,7 +191,8 @@ class AnnotatedFilm:
             self._stream.time_base = Fraction(1, CLOCK)
             self._stream.codec_context.time_base = Fraction(1, CLOCK)
             if codec == "libx264":
-                self._stream.options = {"preset": "veryfast", "crf": "22"}
+                # no picture waits for later ones: players that ignore edit lists keep sound and pictures together
+                self._stream.options = {"preset": "veryfast", "crf": "22", "bf": "0"}
         image = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(picture[: self._stream.height, : self._stream.width]), format="rgb24"
         )
@@ -193,6 +200,56 @@ class AnnotatedFilm:
         image.pts = self._last = max(self._last + 1, round(time * CLOCK))
         for packet in self._stream.encode(image):
             self._output.mux(packet)
+
+
+def _label(face: Result) -> tuple[str, ...]:
+    """Return what is written beside a face, from the longest to the shortest form."""
+    if not face.label:
+        return f"{face.face}  not sure", f"{face.face} ?", f"{face.face}"
+    sure = round(100 * (face.confidence or 0))
+    return f"{face.face}  {face.label} {sure} %", f"{face.face} {face.label[:3]} {sure}", f"{face.face}"
+
+
+def place_labels(
+    labels: Sequence[tuple[str, ...]], boxes: Sequence[tuple[float, ...]], size: tuple[int, int], text: int
+) -> list[tuple[int, int, Array]]:
+    """Return where each label goes, so that it covers no face and no other label: left, top, and its words.
+
+    A label goes above, below or beside its face; where there is no room it gets smaller, and shorter. Where there is still
+    none, the face's number stands in the lower corner of its own box.
+
+    Args:
+        labels: the forms of each, the longest first.
+        boxes: of the faces: left, top, width, height in pixels.
+        size: width and height of the picture.
+        text: pixels of the largest letters.
+    """
+    taken = [(left, top, left + wide, top + high) for left, top, wide, high in boxes]
+    out = []
+    for forms, (left, top, wide, high) in zip(labels, boxes):
+        for form, height in [(form, height) for form in forms for height in (text, max(SMALLEST_TEXT, 2 * text // 3))]:
+            words = _words(form, height)
+            w, h = words.shape[1] + 8, words.shape[0] + 4
+            spots = [
+                (x, y) for y in (top - h - 1, top + high + 1) for x in (left, left + wide - w, left + (wide - w) / 2)
+            ] + [(x, y) for x in (left + wide + 1, left - w - 1) for y in (top, top + high - h)]
+            free = next((spot for spot in spots if _fits(spot, (w, h), size, taken)), None)
+            if free is not None:
+                break
+        else:
+            free = (left, min(top + high, size[1]) - h)
+        x, y = round(free[0]), round(free[1])
+        taken.append((x, y, x + w, y + h))
+        out.append((x, y, words))
+    return out
+
+
+def _fits(
+    spot: tuple[float, float], plate: tuple[int, int], size: tuple[int, int], taken: Sequence[tuple[float, ...]]
+) -> bool:
+    (x, y), (w, h) = spot, plate
+    inside = x >= 0 and y >= 0 and x + w <= size[0] and y + h <= size[1]
+    return inside and not any(x < right and left < x + w and y < low and top < y + h for left, top, right, low in taken)
 
 
 @cache

@@ -1,7 +1,8 @@
 """Episodes as files of the annotation tools of behavioural research: ELAN (.eaf) and BORIS (.boris)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
@@ -69,13 +70,24 @@ def write_elan(path: Path, media: str, episodes: Sequence[Episode]) -> None:
         ElementTree(root).write(part, encoding="UTF-8", xml_declaration=True)
 
 
-def write_boris(path: Path, expressions: Sequence[str], films: Mapping[str, Sequence[Episode]]) -> None:
+@dataclass(frozen=True)
+class Observation:
+    """A source as BORIS observes it: its own `name`, the `media` (a path; empty for a camera or stream), its episodes."""
+
+    name: str
+    media: str
+    seconds: float
+    rate: float
+    has_sound: bool
+    episodes: Sequence[Episode]
+
+
+def write_boris(path: Path, expressions: Sequence[str], observations: Sequence[Observation]) -> None:
     """Write a BORIS project: an observation for each film, faces as subjects, expressions as state events.
 
     Args:
         path: the .boris file.
         expressions: of the weights; neutral is no behaviour.
-        films: the episodes of each film.
     """
     codes = [name for name in expressions if name != "neutral"]
     behaviours = {
@@ -85,27 +97,8 @@ def write_boris(path: Path, expressions: Sequence[str], films: Mapping[str, Sequ
         }
         for k, name in enumerate(codes)
     }  # fmt: skip
-    faces = sorted({one.face for episodes in films.values() for one in episodes})
+    faces = sorted({one.face for own in observations for one in own.episodes})
     subjects = {str(k): {"key": "", "name": f"face {face}", "description": ""} for k, face in enumerate(faces)}
-    observations: dict[str, Any] = {}
-    for film, episodes in films.items():
-        events = [
-            [round(time, 3), f"face {one.face}", one.expression, "", ""]
-            for one in episodes
-            for time in (one.onset, one.offset)
-        ]
-        observations[film] = {
-            "file": {"1": [film]},
-            "type": "MEDIA",
-            "date": NO_DATE,
-            "description": "found by tfen",
-            "time offset": 0.0,
-            "events": sorted(events, key=lambda event: (event[0], event[1])),
-            "independent_variables": {},
-            "visualize_spectrogram": False,
-            "close_behaviors_between_videos": False,
-            "media_info": {"length": {}, "fps": {}, "hasVideo": {film: True}, "hasAudio": {}, "offset": {"1": 0.0}},
-        }
     project = {
         "time_format": "seconds",
         "project_date": NO_DATE,
@@ -119,7 +112,37 @@ def write_boris(path: Path, expressions: Sequence[str], films: Mapping[str, Sequ
         "coding_map": {},
         "behaviors_coding_map": [],
         "converters": {},
-        "observations": observations,
+        "observations": {own.name: _observation(own) for own in observations},
     }
     with whole_file(path) as part:
         part.write_text(json.dumps(project, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _observation(own: Observation) -> dict[str, Any]:
+    """Return an observation. BORIS wants absolute paths, and length and frames a second of every film."""
+    events = [
+        [round(time, 3), f"face {one.face}", one.expression, "", ""]
+        for one in own.episodes
+        for time in (one.onset, one.offset)
+    ]
+    media = str(Path(own.media).resolve()) if own.media else ""
+    info: dict[str, Any] = {"length": {}, "fps": {}, "hasVideo": {}, "hasAudio": {}, "offset": {"1": 0.0}}
+    if media:
+        info |= {
+            "length": {media: own.seconds}, "fps": {media: own.rate}, "hasVideo": {media: True},
+            "hasAudio": {media: own.has_sound},
+        }  # fmt: skip
+    return {
+        "file": {str(k): [media] if media and k == 1 else [] for k in range(1, 9)} if media else {},
+        "type": "MEDIA" if media else "LIVE",
+        "date": NO_DATE,
+        "description": "measured by tfen",
+        "time offset": 0.0,
+        "events": sorted(events, key=lambda event: (event[0], event[1])),
+        "observation time interval": [0, 0],
+        "independent_variables": {},
+        "visualize_spectrogram": False,
+        "visualize_waveform": False,
+        "close_behaviors_between_videos": False,
+        "media_info": info,
+    }

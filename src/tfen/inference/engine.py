@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tfen.config import Looks
+from tfen.config import TestTimeAugmentation
 from tfen.data.normalisations import NORMALISATIONS
-from tfen.data.transforms import centre_crop, fit_frame, looks, stored_size, to_network
+from tfen.data.transforms import centre_crop, fit_frame, stored_size, to_network, views
 from tfen.errors import InputError
 from tfen.models.weights import Loaded
 
@@ -23,9 +23,9 @@ class Engine:
 
     Args:
         loaded: the network.
-        looks: 1: at the middle of each crop. 6: also a little nearer and from farther away, and all three mirrored; what
-            is given is the geometric mean of the probabilities. Errors that depend on how a face lies in its crop become
-            fewer.
+        test_time_augmentation: views of each crop. 1: its middle. 6: also a little nearer and from farther away, and all
+            three mirrored; what is given is the geometric mean of the probabilities. Errors that depend on how a face lies
+            in its crop become fewer.
 
     Attributes:
         expressions: in the order of the columns of `scores`.
@@ -34,17 +34,17 @@ class Engine:
         streams: whether frames are computed once only.
 
     Raises:
-        InputError: another number of looks.
+        InputError: another number of views.
     """
 
-    def __init__(self, loaded: Loaded, looks: Looks = 1) -> None:
-        if looks not in (1, 6):
-            raise InputError(f"looks is {looks}, expected 1 or 6")
+    def __init__(self, loaded: Loaded, test_time_augmentation: TestTimeAugmentation = 1) -> None:
+        if test_time_augmentation not in (1, 6):
+            raise InputError(f"test-time-augmentation is {test_time_augmentation}, expected 1 or 6")
         settings = loaded.settings
         self.expressions, self.frames = loaded.expressions, settings.model.frames
         self.size = stored_size(settings.model.image_size)
         self.streams = not NORMALISATIONS[settings.data.normalise].whole_clip
-        self._image_size, self._data, self._looks = settings.model.image_size, settings.data, looks
+        self._image_size, self._data, self._views = settings.model.image_size, settings.data, test_time_augmentation
         self._network = loaded.network.channels_last()
         self._temperature = float(loaded.about.get("temperature") or 1.0)
 
@@ -72,7 +72,7 @@ class Engine:
             return (logs_LBK.mean(0) / self._temperature).softmax(1).numpy()
 
     def _pixels(self, clips_BSHWC: Array) -> torch.Tensor:
-        """Return what the network takes of each look at clips, (L, B, S, 3, H, W)."""
+        """Return what the network takes of each view of clips, (L, B, S, 3, H, W)."""
         clips, size = torch.from_numpy(clips_BSHWC), self._image_size
-        seen = [centre_crop(clips, size)] if self._looks == 1 else looks(clips, size)
-        return torch.stack([to_network(look, self._data.normalise) for look in seen])
+        views = [centre_crop(clips, size)] if self._views == 1 else views(clips, size)
+        return torch.stack([to_network(view, self._data.normalise) for view in views])

@@ -19,6 +19,7 @@ from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError
 from tfen.files import must_be_new, whole_folder
+from tfen.inference.settings import ENGINES
 from tfen.models.graphs import PARTS, GraphNetwork
 from tfen.models.weights import Loaded, load, load_torch, save_network, write_config
 
@@ -43,8 +44,7 @@ def load_for(weights: str | Path | Loaded, engine: str) -> Loaded:
     Raises:
         InputError: an unknown engine or weights, or weights exported for another engine.
     """
-    if engine not in ("torch", "onnxruntime", "openvino"):
-        raise InputError(f"the engine {engine!r} is unknown; choose torch, onnxruntime or openvino")
+    ENGINES.check(engine)
     loaded = weights if isinstance(weights, Loaded) else load(weights)
     graphs = isinstance(loaded.network, GraphNetwork)
     if engine == "torch" and not graphs:

@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 
 from tfen.faces.align import Place, cut, place_from_landmarks
+from tfen.faces.box import Box
 from tfen.faces.detection import FaceDetector
-from tfen.faces.landmarks import MOST_DOUBT, Landmarker, confirmed
+from tfen.faces.landmarks import MOST_DOUBT, confirmed, packaged_landmarker
 from tfen.faces.pose import pose
-from tfen.inference.tracking import Box, FaceTracker
+from tfen.inference.tracking import FaceTracker
 from tfen.video.reading import Frame
 
 Array = np.ndarray
@@ -86,7 +87,7 @@ class FaceFinder:
 
     def __init__(self, detector: FaceDetector, size: int, rate: float) -> None:
         self._detector, self._size = detector, size
-        self._landmarker = Landmarker()
+        self._landmarker = packaged_landmarker()
         self._tracker = FaceTracker(rate)
         self._patience = max(1, round(FOLLOWED * rate))
         self._alone: dict[int, int] = {}
@@ -99,11 +100,12 @@ class FaceFinder:
         for number, frame in frames:
             new = shown is not frame
             if new:
-                self._before = self._faces(frame.image)
+                self._before = self.faces(frame.image)
                 shown = frame
             yield Step(number, frame, self._before, new)
 
-    def _faces(self, image: Array) -> list[Seen]:
+    def faces(self, image: Array) -> list[Seen]:
+        """Return the faces of the next picture, (height, width, 3) uint8 RGB, ordered by their numbers."""
         if self._is_cut(image):
             self._tracker.cut()
             self._before = []

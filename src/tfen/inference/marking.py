@@ -1,5 +1,6 @@
 """Landmarks of photographs and films as a table, and drawn."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfen.data.prepared import IMAGES, read_image
 from tfen.errors import InputError
 from tfen.faces.detection import Face, FaceDetector
 from tfen.faces.landmarks import POINTS, Landmarker
-from tfen.video.reading import read_frames
+from tfen.files import whole_file, write_csv
+from tfen.inference.rows import escaped
+from tfen.progress import say
+from tfen.video.reading import read_file
 
 COLUMNS = (
     "file", "frame", "face", "left", "top", "width", "height", "score",
@@ -36,7 +39,7 @@ class Marked:
                 f"{axis}{n}": round(float(point[i]), 2) for n, point in enumerate(points) for i, axis in enumerate("xy")
             }
             yield {
-                "file": self.path.name,
+                "file": escaped(str(self.path)),
                 "frame": self.number,
                 "face": k,
                 **box,
@@ -56,18 +59,53 @@ class Marked:
         return picture
 
 
-def mark(paths: Sequence[Path], detector: FaceDetector, landmarker: Landmarker) -> Iterator[Marked]:
-    """Yield every frame of photographs and films with the faces found in it.
+def mark(path: Path, detector: FaceDetector, landmarker: Landmarker) -> Iterator[Marked]:
+    """Yield every frame of a photograph or film with the faces in it.
 
     Raises:
-        InputError: a file that is neither, or cannot be read.
+        InputError: the file cannot be read.
     """
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"{path} does not exist; give photographs or films")
-        images = [read_image(path)] if path.suffix.lower() in IMAGES else (frame.image for frame in read_frames(path))
-        for number, image in enumerate(images):
-            image = np.ascontiguousarray(image)
-            yield Marked(
-                path, number, image, [(face, landmarker.locate(image, face.box)) for face in detector.detect(image)]
-            )
+    for frame in read_file(path):
+        image = frame.image
+        faces = [(face, landmarker.locate(image, face.box)) for face in detector.detect(image)]
+        yield Marked(path, frame.number, image, faces)
+
+
+def write_landmarks(
+    paths: Sequence[Path], out: Path, detector: FaceDetector, landmarker: Landmarker, draw: Path | None
+) -> dict[str, int]:
+    """Write the landmarks of photographs and films as a table, and the frames with them drawn if `draw` is a folder.
+
+    Returns:
+        counts: faces, frames, files that could not be read.
+
+    Raises:
+        InputError: the only file cannot be read.
+    """
+    counts = {"faces": 0, "frames": 0, "failed": 0}
+    stems: Counter[str] = Counter()
+
+    def rows() -> Iterator[dict[str, object]]:
+        for path in paths:
+            stems[path.stem] += 1
+            stem = path.stem if stems[path.stem] == 1 else f"{path.stem}-{stems[path.stem]}"
+            try:
+                for marked in mark(path, detector, landmarker):
+                    counts["frames"] += 1
+                    counts["faces"] += len(marked.faces)
+                    yield from marked.rows()
+                    if draw is not None:
+                        _save(marked.drawn(), draw / f"{stem}-{marked.number + 1:05d}.png")
+            except InputError as error:
+                if len(paths) == 1:
+                    raise
+                say(str(error))
+                counts["failed"] += 1
+
+    write_csv(out, COLUMNS, rows())
+    return counts
+
+
+def _save(picture: np.ndarray, path: Path) -> None:
+    with whole_file(path) as part:
+        part.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())

@@ -14,7 +14,7 @@ EPISODES = ("file", "face", "expression", "onset", "apex", "offset", "duration",
 
 _MEANING: dict[str, tuple[str, str]] = {
     "file": ("string", "The source, as it was given."),
-    "time": ("number", "Seconds from the beginning, of the frame."),
+    "time": ("number", "Time of the frame on the film's own clock, seconds; 0 is where its first track begins."),
     "frame": ("integer", "Number of the frame, from 0; with the face it is unique in a file."),
     "face": ("integer", "Number of the person in this file, from 0 in order of appearance; empty where no face is seen."),
     "left": ("number", "Left edge of the face's square, pixels."),
@@ -22,7 +22,7 @@ _MEANING: dict[str, tuple[str, str]] = {
     "width": ("number", "Width of the face's square, pixels."),
     "height": ("number", "Height of the face's square, pixels."),
     "score": ("number", "How sure the detector was, on its own scale; 0: the face was followed by its landmarks."),
-    "size": ("number", "Side of the face's square, pixels; below 40 little can be told."),
+    "size": ("number", "Side of the face's square, pixels; below 40 little can be seen."),
     "sharpness": ("number", "Deviation of the Laplacian over that of the grey values, at 64 pixels; below 0.3: blurred."),
     "yaw": ("number", "Turn of the head, degrees; above 0 to the image's right."),
     "pitch": ("number", "Nod of the head, degrees; above 0 up."),
@@ -32,6 +32,20 @@ _MEANING: dict[str, tuple[str, str]] = {
     "label": ("string", "The likeliest expression; empty below the least confidence, and where no face is seen."),
     "confidence": ("number", "Its probability, calibrated on people whom the weights had never seen."),
 }  # fmt: skip
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a text for a formula, at its beginning."""
+
+
+def escaped(value: Any) -> Any:
+    """Return a table's cell so that no spreadsheet runs it: a text that looks like a formula gets a ' before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith((*FORMULA, "'")) else value
+
+
+def unescaped(text: str) -> str:
+    """Return a text as it was before `escaped`."""
+    return text[1:] if text.startswith("'") else text
 
 
 def columns(expressions: Sequence[str]) -> tuple[str, ...]:
@@ -93,7 +107,7 @@ def schema(expressions: Sequence[str]) -> dict[str, Any]:
     properties["label"]["enum"] = [*expressions, None]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A face at a time, as told by tfen analyze",
+        "title": "A face at a time, as measured by tfen analyze",
         "type": "object",
         "properties": properties,
         "required": list(columns(expressions)),

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from tfen.faces.box import Box
+
 Array = np.ndarray
-Box = tuple[float, float, float, float]
-"""Left, top, width, height in pixels."""
 
 AROUND = 1.4
 """Boxes are widened by this for the match: between two steps a face may move by half its width."""

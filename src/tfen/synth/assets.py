@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import warp as wp
 
-from tfen.data.prepared import read_image
 from tfen.errors import InputError
 from tfen.synth import skins
 from tfen.synth.head import ACROSS_RANGE, BASE_VERTICES, DOWN_RANGE, INSIDE_LIP, SKIN, Head, Shape
@@ -21,6 +20,7 @@ from tfen.synth.kernels import nearest_on_mesh
 from tfen.synth.parts import TEXTURE, Jaw, Part
 from tfen.synth.people import Subject
 from tfen.synth.skins import SkinMaps, SkinTraits
+from tfen.video.photographs import read_image
 
 Array = np.ndarray
 HAIR = {

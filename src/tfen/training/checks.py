@@ -10,7 +10,7 @@ import torch
 
 from tfen.config import Settings
 from tfen.data.folds import Fold
-from tfen.data.prepared import PreparedSet, read_image
+from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError
 from tfen.evaluation.claims import leaks_of
 from tfen.models.seresnet import LowerHalf
@@ -20,6 +20,7 @@ from tfen.progress import say
 from tfen.training.faces import FaceNetwork
 from tfen.training.loop import Figures
 from tfen.training.network import load_start
+from tfen.video.photographs import read_image
 
 SAMPLE = 24
 """Sequences of which a frame is read before the beginning, spread over the set."""

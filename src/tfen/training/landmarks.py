@@ -11,7 +11,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from tfen.data.folds import validation_split
-from tfen.data.prepared import PreparedSet, SequenceRecord, read_image
+from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
 from tfen.files import must_be_new, write_json
@@ -19,6 +19,7 @@ from tfen.models.weights import save_weights
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
 from tfen.training.loop import Done, Figures, Loop, Place
+from tfen.video.photographs import read_image
 
 Array = np.ndarray
 FLIPPED = np.array(

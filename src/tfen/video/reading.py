@@ -3,8 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,8 @@ import cv2
 import numpy as np
 
 from tfen.errors import InputError, TfenError
+from tfen.video.media import IMAGES
+from tfen.video.photographs import animation, is_animated, read_image
 
 MOST_PIXELS = 64 * 2**20
 """Frames with more pixels than this are refused: no camera makes them, and they would fill the memory."""
@@ -23,27 +24,51 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,h264,hevc,ogg,gif,mjpeg,wtv,mxf,dv,nut,ivf"
 )
 """FFmpeg's names of the films that are read from files."""
+NO_LENGTH, UNREAD = ("ogg", "mpegts", "mpeg", "gif"), 0.3
+"""Containers whose header does not say how long they are, and the share of such a file behind its last packet above which it
+broke off."""
 WAIT = 10.0
 """Seconds until a silent address counts as gone."""
 
 
 class Frame:
-    """A frame: `number` from 0, `time` in seconds from the film's beginning, `image` (height, width, 3) uint8 RGB.
+    """A frame: `number` from 0, `time` in seconds on the film's clock, `image` (height, width, 3) uint8 RGB.
 
-    The image is made when it is first asked for: frames that are only counted cost little.
+    The image is made when it is first asked for: frames that are only counted cost little. It is what players show:
+    turned and mirrored as the film says, and with square pixels.
     """
 
-    def __init__(self, number: int, time: float, source: "av.VideoFrame | np.ndarray") -> None:
-        self.number, self.time, self._source = number, time, source
+    def __init__(self, number: int, time: float, source: "av.VideoFrame | np.ndarray", aspect: float = 1.0) -> None:
+        self.number, self.time, self._source, self._aspect = number, time, source, aspect
 
     @cached_property
     def image(self) -> np.ndarray:
         if isinstance(self._source, np.ndarray):
             return self._source
-        image = self._source.to_ndarray(format="rgb24")
-        if self._source.rotation:
-            image = np.rot90(image, round(self._source.rotation / 90) % 4)
+        image = _turned(_with_square_pixels(self._source.to_ndarray(format="rgb24"), self._aspect), self._source)
         return np.ascontiguousarray(image)
+
+
+def _with_square_pixels(image: np.ndarray, aspect: float) -> np.ndarray:
+    """Return an image whose pixels are `aspect` times as wide as high with square ones; nothing gets smaller."""
+    if aspect == 1.0:
+        return image
+    height, width = image.shape[:2]
+    size = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _turned(image: np.ndarray, frame: Any) -> np.ndarray:
+    """Return an image turned and mirrored by the display matrix that its frame carries, to the nearest right angle."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, down, across = image.transpose(1, 0, 2), b, c
+    else:
+        down, across = d, a
+    return image[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
 @dataclass(frozen=True)
@@ -52,6 +77,9 @@ class Film:
 
     frames: int
     seconds: float
+    rate: float
+    """Frames a second, on average."""
+    has_sound: bool
 
 
 def look_at(path: Path) -> Film:
@@ -64,46 +92,157 @@ def look_at(path: Path) -> Film:
         stream = film.streams.video[0]
         seconds = float(film.duration / av.time_base) if film.duration else 0.0
         rate = float(stream.average_rate or 0)
-        return Film(stream.frames or round(seconds * rate), seconds)
+        return Film(stream.frames or round(seconds * rate), seconds, rate, bool(film.streams.audio))
 
 
-def read_frames(source: Path | str, broke: Callable[[str], None] | None = None) -> Iterator[Frame]:
-    """Yield the frames of a film, turned as its metadata say.
+@dataclass
+class ReadReport:
+    """What became of a film while it was read."""
 
-    A film that breaks off yields what could be read.
+    lost: int = 0
+    """Frames that are damaged and cannot be decoded."""
+    broke_off: str = ""
+    """Why it broke off before its end; empty where it did not."""
+
+
+def read_file(path: Path, report: ReadReport | None = None) -> Iterator[Frame]:
+    """Return the frames of a film, the pictures of an animated one, or the one frame of a photograph.
+
+    Raises:
+        InputError: the file is missing, or can be read as none of them.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a film or a photograph")
+    if path.suffix.lower() not in IMAGES:
+        return read_frames(path, report)
+    if is_animated(path):
+        return (Frame(number, time, image) for number, (time, image) in enumerate(animation(path)))
+    return iter([Frame(0, 0.0, np.ascontiguousarray(read_image(path)))])
+
+
+def read_frames(source: Path | str, report: ReadReport | None = None) -> Iterator[Frame]:
+    """Yield the frames of a film as players show them, at the times that players show.
+
+    Time 0 is where the first of the film's tracks begins, as in players: where the sound begins first, the first frame
+    comes later. What cannot be decoded is left out; a film that breaks off yields what could be read.
 
     Args:
         source: a file, an address (rtsp://, http:// ...), or "-" for standard input.
-        broke: is told why, if the film breaks off before its end.
+        report: is filled in on the way.
 
     Raises:
         InputError: the source is no film, or none of its frames can be read.
     """
     name = "standard input" if source == "-" else str(source)
-    count, last = 0, 0.0
-    try:
-        with _opened(sys.stdin.buffer if source == "-" else str(source), name) as film:
-            stream = film.streams.video[0]
-            seconds = float(film.duration / av.time_base) if film.duration and isinstance(source, Path) else 0.0
-            stream.thread_type = "AUTO"
-            first = None
-            for frame in _decoded(film, stream):
-                given = frame.time if frame.time is not None else count / 25
-                first = given if first is None else first
-                last = max(last, float(given - first))  # time does not run backwards, whatever the stamps say
-                yield Frame(count, last, frame)
-                count += 1
-        if broke is not None and count and seconds - last > max(1.0, 0.1 * seconds):
-            broke(f"it ends at {last:.1f} s of {seconds:.1f} s")
-    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        if isinstance(error, InputError):
-            raise
-        if count == 0:
-            raise InputError(f"{name} cannot be read as a film: {_reason(error)}") from None
-        if broke is not None:
-            broke(f"it breaks off after {last:.1f} s: {_reason(error)}")
+    report = ReadReport() if report is None else report
+    with _opened(sys.stdin.buffer if source == "-" else str(source), name) as film:
+        reader = _FilmReader(film, report)
+        begin = None if film.start_time is None else max(0.0, film.start_time / av.time_base)
+        count, last = 0, 0.0
+        aspect = _pixel_aspect(film.streams.video[0])
+        for frame in reader.frames():
+            given = count / 25 if frame.pts is None else float(frame.pts * reader.time_base)
+            begin = given if begin is None else begin
+            last = max(last, float(given - begin))  # time does not run backwards, whatever the stamps say
+            yield Frame(count, last, frame, aspect)
+            count += 1
+        if isinstance(source, Path) and not report.broke_off:
+            report.broke_off = reader.missing_end()
     if count == 0:
-        raise InputError(f"{name} has no frame that can be read")
+        raise InputError(f"{name} cannot be read as a film: {report.broke_off or 'none of its frames can be decoded'}")
+
+
+class _FilmReader:
+    """Decodes a film's video track and goes on behind what is damaged."""
+
+    MOST_ERRORS = 200
+    """Errors of the container one after the other, after which nothing more is expected."""
+    ONE_EACH = ("h264", "hevc", "mjpeg", "mpeg4")
+    """Codecs that give a frame for each packet: one that gives none is lost, though the decoder does not say so."""
+
+    def __init__(self, film: Any, report: ReadReport) -> None:
+        self._film, self._report = film, report
+        self._stream = film.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self.time_base = self._stream.time_base
+        self._reached, self._bytes = 0.0, 0
+        """Latest end of a packet of any track, in seconds and as a place in the file."""
+
+    def frames(self) -> Iterator[Any]:
+        """Yield all frames that can be decoded, in order; note what is lost and why it broke off."""
+        packets = decoded = errors = 0
+        first: int | None = None
+        single = True
+        for packet in self._packets():
+            try:
+                frames = self._stream.codec_context.decode(packet)
+            except (av.FFmpegError, ValueError, MemoryError):
+                errors += 1
+                continue
+            if packet is not None and not packet.is_discard and packet.pts is not None:
+                packets += first is None or packet.pts >= first
+            for frame in frames:
+                first = frame.pts if first is None else first
+                single = single and not frame.interlaced_frame
+                decoded += 1
+                yield frame
+        silent = packets - decoded if single and self._stream.codec_context.name in self.ONE_EACH else 0
+        self._report.lost = max(errors, silent)
+
+    def _packets(self) -> Iterator[Any]:
+        """Yield the video's packets, and None at the end: what waits in the decoder comes then."""
+        errors = 0
+        while True:
+            try:
+                for packet in self._film.demux():
+                    errors = 0
+                    if packet.size == 0 and packet.dts is None:
+                        continue
+                    self._note(packet)
+                    if packet.stream_index == self._stream.index:
+                        yield packet
+                break
+            except av.InvalidDataError as error:
+                errors += 1
+                if errors >= self.MOST_ERRORS:
+                    self._report.broke_off = self._sentence(error)
+                    break
+            except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+                self._report.broke_off = self._sentence(error)
+                break
+        yield None
+
+    def _note(self, packet: Any) -> None:
+        if packet.pts is not None and packet.time_base:
+            self._reached = max(self._reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.pos is not None and packet.pos >= 0:
+            self._bytes = max(self._bytes, packet.pos + packet.size)
+
+    def _sentence(self, error: Exception) -> str:
+        return f"it breaks off after {self._since_begin():.1f} s: {_reason(error)}"
+
+    def _since_begin(self) -> float:
+        return max(0.0, self._reached - max(0, self._film.start_time or 0) / av.time_base)
+
+    def missing_end(self) -> str:
+        """Return what is wrong where the tracks end long before the film does as its header says, or nothing.
+
+        Some containers count the length from the first stamp and some from 0: the more lenient reading counts. A film
+        whose header does not say how long it is ends too early where much of the file was not reached.
+        """
+        seconds = (self._film.duration or 0) / av.time_base
+        size = self._film.size or 0
+        if seconds - max(self._reached, self._since_begin()) > max(1.0, 0.1 * seconds):
+            return f"it ends at {self._since_begin():.1f} s of {seconds:.1f} s"
+        if self._film.format.name in NO_LENGTH and self._bytes and size - self._bytes > UNREAD * size:
+            return f"it ends at {self._since_begin():.1f} s; {100 * (1 - self._bytes / size):.0f} % of the file cannot be read"
+        return ""
+
+
+def _pixel_aspect(stream: Any) -> float:
+    """Return how many times as wide as high a film's pixels are; 1 where nothing sensible is said."""
+    said = float(stream.sample_aspect_ratio or 1)
+    return said if 1 / 8 <= said <= 8 else 1.0
 
 
 def camera_frames(index: int) -> Iterator[Frame]:
@@ -125,20 +264,6 @@ def camera_frames(index: int) -> Iterator[Frame]:
             count += 1
     finally:
         camera.release()
-
-
-def _decoded(film: Any, stream: Any) -> Iterator[Any]:
-    """Yield a track's frames; where the film breaks off, those that wait in the decoder come before the error."""
-    broken: Exception | None = None
-    try:
-        for packet in film.demux(stream):
-            yield from packet.decode()
-    except av.FFmpegError as error:
-        broken = error
-    if broken is not None:
-        with suppress(av.FFmpegError):
-            yield from stream.codec_context.decode(None)
-        raise broken
 
 
 def _opened(source: Any, name: str) -> Any:

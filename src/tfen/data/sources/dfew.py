@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tfen.data.sources.recordings import (
-    VIDEOS,
     DatasetReader,
     Findings,
     Published,
@@ -22,6 +21,7 @@ from tfen.data.sources.recordings import (
 )
 from tfen.errors import InputError
 from tfen.files import read_csv
+from tfen.video.media import VIDEOS
 
 LABELS = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 """Label 1 to 7."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfen.data.prepared import IMAGES
 from tfen.data.settings import Square
-from tfen.data.sources.recordings import VIDEOS, DatasetReader, Findings, ReaderOptions, Recording, children, folders
+from tfen.data.sources.recordings import DatasetReader, Findings, ReaderOptions, Recording, children, folders
 from tfen.errors import InputError
 from tfen.files import read_csv
 from tfen.labels import canonical
+from tfen.video.media import IMAGES, VIDEOS
 
 
 def find(source: Path) -> Findings:

@@ -11,8 +11,9 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from tfen.data.sources.recordings import VIDEOS, DatasetReader, Findings, Published, Recording, children, folders
+from tfen.data.sources.recordings import DatasetReader, Findings, Published, Recording, children, folders
 from tfen.errors import InputError
+from tfen.video.media import VIDEOS
 
 EMOTIONS = {1: "anger", 2: "disgust", 3: "fear", 4: "happiness", 5: "sadness", 6: "surprise"}
 PUBLISHED = Published(208, 31)

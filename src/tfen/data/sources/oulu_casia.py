@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 from tfen.data.sources.recordings import (
-    VIDEOS,
     DatasetReader,
     Findings,
     Published,
@@ -22,6 +21,7 @@ from tfen.data.sources.recordings import (
 )
 from tfen.errors import InputError
 from tfen.labels import canonical
+from tfen.video.media import VIDEOS
 
 Camera = Literal["VL", "NI"]
 Light = Literal["Strong", "Weak", "Dark"]

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfen.data.prepared import IMAGES, natural
+from tfen.data.prepared import natural
 from tfen.errors import InputError
-
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".m4v")
+from tfen.video.media import IMAGES
 
 
 @dataclass(frozen=True)

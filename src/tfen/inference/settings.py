@@ -1,0 +1,50 @@
+"""How films are analyzed: the settings of `Analyzer` and of `tfen analyze`, and what can be chosen in them.
+
+Nothing heavy is imported here: the command line shows these settings.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tfen.choices import Choices
+from tfen.config import TestTimeAugmentation
+from tfen.errors import InputError
+from tfen.faces.detectors import DETECTORS
+
+ENGINES: Choices[str] = Choices("engine", {"torch": "torch", "onnxruntime": "onnx", "openvino": "openvino"})
+"""What can run a network, and the export format that each reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzerSettings:
+    """How faces are found and their expressions are measured."""
+
+    detector: Annotated[str, DETECTORS] = "haar"
+    "Finds the faces."
+    detector_model: Path | None = None
+    "Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`."
+    window: float = 1.0
+    "Seconds of film that a result rests on, 0.1 to 60."
+    smoothing: float = 0.2
+    "Seconds over which neighbouring results are averaged, with triangular weights, 0 to 10; 0 for none."
+    min_confidence: float = 0.0
+    "Results whose confidence is below it get no label, 0 to 1."
+    engine: Annotated[str, ENGINES] = "torch"
+    "Runs the network; onnxruntime and openvino need the extra `export`."
+    test_time_augmentation: Annotated[TestTimeAugmentation, Parameter(alias="--looks")] = 6
+    "Views of each face whose results are averaged: 6, as it is, a little nearer and farther, and all mirrored; or 1."
+
+    def __post_init__(self) -> None:
+        DETECTORS.check(self.detector)
+        ENGINES.check(self.engine)
+        for name, low, high, unit in (
+            ("window", 0.1, 60, " seconds"), ("smoothing", 0, 10, " seconds"), ("min_confidence", 0, 1, ""),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"{name.replace('_', '-')} is {value}, expected {low} to {high}{unit}")
+        if self.test_time_augmentation not in (1, 6):
+            raise InputError(f"test-time-augmentation is {self.test_time_augmentation}, expected 1 or 6")
