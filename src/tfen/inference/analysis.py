@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tfen import __version__
-from tfen.errors import InputError, TfenError
+from tfen.errors import Cancelled, InputError, TfenError
 from tfen.files import clear_errors, must_be_new, read_csv, read_json, write_json
 from tfen.inference.analyzer import PICTURES_AT_ONCE, Analyzer, Result, as_image
 from tfen.inference.annotate import AnnotatedFilm
@@ -221,12 +221,15 @@ def analyze(
     wanted: Wanted,
     about: dict[str, Any],
     listen: Callable[[dict[str, Any]], None] | None = None,
+    watch: Callable[[Frame], None] | None = None,
 ) -> dict[str, int]:
     """Analyze sources one after the other into a folder; files that are done are not done again.
 
     Args:
         about: settings that make a run another one.
         listen: is given every row of the results; then nothing is shown on the error stream.
+        watch: is shown every frame, from another thread. If it raises `Cancelled`, the analysis stops at once; with a
+            `TfenError` the source ends there, for that reason.
 
     Returns:
         counts of the folder: files read, files that are damaged, files that could not be read, faces, episodes.
@@ -246,7 +249,9 @@ def analyze(
             for source in group:
                 stem = _stem(source, state)
                 try:
-                    _Run(source, out, analyzer, wanted, tables, progress, stem, listen, ready.get(source.name)).go()
+                    _Run(
+                        source, out, analyzer, wanted, tables, progress, stem, listen, ready.get(source.name), watch
+                    ).go()
                 except InputError as error:
                     if len(sources) == 1:
                         raise
@@ -490,9 +495,10 @@ class _Run:
         stem: str,
         listen: Callable[[dict[str, Any]], None] | None,
         ready: list[Result] | None,
+        watch: Callable[[Frame], None] | None = None,
     ) -> None:
         self.source, self.out, self.analyzer, self.wanted, self.tables = source, out, analyzer, wanted, tables
-        self.progress, self.stem, self.listen = progress, stem, listen
+        self.progress, self.stem, self.listen, self.watch = progress, stem, listen, watch
         self.finder = EpisodeFinder()
         self.episodes: list[Episode] = []
         self.people: dict[int, _Person] = {}
@@ -508,7 +514,12 @@ class _Run:
     def go(self) -> None:
         """Analyse it and write everything; an annotated film can be played whatever ends it."""
         with nullcontext() if self.film is None else closing(self.film):
-            self._read()
+            try:
+                self._read()
+            except Cancelled:
+                if self.film is not None:
+                    self.film.discard()
+                raise
         self._finish()
 
     def _read(self) -> None:
@@ -535,6 +546,8 @@ class _Run:
             self.tables.flush()
 
     def _watch(self, frame: Frame) -> None:
+        if self.watch is not None:
+            self.watch(frame)
         self.frames, self.seconds = frame.number + 1, frame.time
         if self.film is not None:
             self.film.frame(frame)

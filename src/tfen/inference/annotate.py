@@ -25,6 +25,8 @@ TIMELINE = 10.0
 """Seconds that the timeline shows."""
 LARGEST = 1280
 """Longer side of the annotated film at most, pixels."""
+MOST_RATE = 30.0
+"""Frames in a second of the annotated film at most: frames that wait for their results take memory."""
 INK = (24, 28, 34)
 UNSURE = (235, 235, 235)
 """Colour of a face without a label."""
@@ -46,7 +48,9 @@ class AnnotatedFilm:
 
     def __init__(self, path: Path, expressions: Sequence[str], step: float, sound: Path | None = None) -> None:
         self._path, self._expressions, self._step, self._sound = path, tuple(expressions), step, sound
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[tuple[float, float, Array]] = deque()
+        """Time, scale and picture of the frames that wait."""
+        self._taken = -1.0
         self._steps: list[tuple[float, dict[int, Result]]] = []
         self._history: deque[tuple[float, Array]] = deque()
         self._output: Any = None
@@ -55,7 +59,18 @@ class AnnotatedFilm:
 
     def frame(self, frame: Frame) -> None:
         """Take a frame of the film; every frame, in order, before the results of its time."""
-        self._frames.append(frame)
+        if self._taken >= 0 and frame.time - self._taken < 0.9 / MOST_RATE:
+            return
+        self._taken = frame.time
+        width, height = frame.size
+        scale = min(1.0, LARGEST / max(height, width))
+        size = (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
+        self._frames.append((frame.time, scale, frame.scaled(*size)))
+
+    def discard(self) -> None:
+        """Forget the frames that wait: nobody wants the film any more."""
+        self._frames.clear()
+        self._sound = None
 
     def add(self, result: Result) -> None:
         """Take a result, in order of time."""
@@ -82,10 +97,9 @@ class AnnotatedFilm:
                 add_sound(self._path, self._sound)
 
     def _draw_until(self, time: float) -> None:
-        while self._frames and self._frames[0].time < time:
-            frame = self._frames.popleft()
-            faces = self._faces_at(frame.time)
-            self._encode(self._drawn(frame, faces), frame.time)
+        while self._frames and self._frames[0][0] < time:
+            at, scale, picture = self._frames.popleft()
+            self._encode(self._drawn(at, scale, picture, self._faces_at(at)), at)
 
     def _faces_at(self, time: float) -> list[Result]:
         """Return what the faces show at a time, boxes and probabilities half-way between two steps."""
@@ -120,13 +134,8 @@ class AnnotatedFilm:
             )
         return found
 
-    def _drawn(self, frame: Frame, faces: list[Result]) -> Array:
-        height, width = frame.image.shape[:2]
-        scale = min(1.0, LARGEST / max(height, width))
-        size = (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
-        picture = (
-            cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA) if size != (width, height) else frame.image
-        )
+    def _drawn(self, time: float, scale: float, picture: Array, faces: list[Result]) -> Array:
+        size = picture.shape[1], picture.shape[0]
         band = max(56, size[1] // 6 // 2 * 2)
         out = np.full((size[1] + band, size[0], 3), INK, np.uint8)
         out[: size[1]] = picture
@@ -139,7 +148,7 @@ class AnnotatedFilm:
             cv2.rectangle(out[: size[1]], *corner, colour, line, cv2.LINE_AA)
         for (x, y, words), colour in zip(place_labels([_label(face) for face in faces], boxes, size, text), colours):
             _plate(out[: size[1]], x, y, words, colour)
-        self._timeline(out[size[1] :], frame.time, faces, max(10, text - 2))
+        self._timeline(out[size[1] :], time, faces, max(10, text - 2))
         return out
 
     def _timeline(self, band: Array, time: float, faces: list[Result], text: int) -> None:
