@@ -21,9 +21,7 @@ POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-POLICY_OF_RUNS = (
-    "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
-)
+POLICY_OF_RUNS = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
 """A run's folder may hold anything: what is shown of it may run nothing and is not of the page's origin."""
 OPEN = ("/api/health", "/login", "/style.css")
 """What can be had without the token."""
@@ -98,7 +96,11 @@ class Guard:
             return _failure(403, "pages from elsewhere may not use this server")
         if self._token is None or scope["path"] in OPEN or self._knows_token(scope, headers):
             return None
-        if scope["type"] == "http" and "text/html" in headers.get("accept", "") and not scope["path"].startswith("/api"):
+        if (
+            scope["type"] == "http"
+            and "text/html" in headers.get("accept", "")
+            and not scope["path"].startswith("/api")
+        ):
             return _login_page(401)
         return _failure(401, "a token is needed: send `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
 

@@ -7,31 +7,27 @@ import uvicorn
 from tfen.app.connections import patient_for
 from tfen.app.guard import EVERYWHERE, THIS_MACHINE
 from tfen.app.server import make_app
-from tfen.app.settings import ServerSettings
+from tfen.app.settings import Limits, ServerSettings
 from tfen.errors import InputError
 from tfen.progress import say
 
 
-def serve(settings: ServerSettings) -> None:
+def serve(settings: ServerSettings, limits: Limits) -> None:
     """Serve until interrupted.
 
     Raises:
         InputError: the address cannot be listened at, or a setting is unfit.
     """
     host = settings.host
-    if settings.runs is not None and not settings.runs.is_dir():
-        raise InputError(f"{settings.runs} is no folder; --runs wants the folder in which your runs lie")
-    if settings.token is not None and not settings.token.strip():
-        raise InputError("--token is empty; give a word that others cannot guess, or leave --token out")
     listening = listen_at(host, settings.port)
     port = listening.getsockname()[1]
-    app = make_app(settings)
+    app = make_app(settings, limits)
     if host not in THIS_MACHINE:
         who = "anybody who knows the token" if settings.token else "anybody"
         hint = "" if settings.token else ": there is no password; give --token to ask for one"
         say(f"{who} who reaches this machine at port {port} can use the page{hint}")
     print(f"{address(host, port)}", flush=True)
-    uvicorn.Server(server_config(app, settings)).run(sockets=[listening])
+    uvicorn.Server(server_config(app, limits)).run(sockets=[listening])
 
 
 def listen_at(host: str, port: int) -> socket.socket:
@@ -60,11 +56,10 @@ def address(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def server_config(app: object, settings: ServerSettings) -> uvicorn.Config:
+def server_config(app: object, limits: Limits) -> uvicorn.Config:
     """Return how uvicorn serves the application."""
-    limits = settings.limits
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=patient_for(limits.header_seconds, limits.connections),
         log_level="warning",
         timeout_keep_alive=15,

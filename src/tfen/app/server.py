@@ -21,7 +21,7 @@ from tfen.app.guard import PAGES, Guard, Names
 from tfen.app.jobs import Job, Jobs, whole
 from tfen.app.live import Live
 from tfen.app.people import tell_anew
-from tfen.app.settings import ServerSettings
+from tfen.app.settings import Limits, ServerSettings
 from tfen.app.storage import own_folder
 from tfen.app.uploads import FormFile, Refused
 from tfen.app.wishes import Analyzers, JobWishes, Wishes, detectors
@@ -70,7 +70,7 @@ TIDY_SECONDS = 1.0
 """Between looks for results that are old and analyses that nobody attends to."""
 
 
-def make_app(settings: ServerSettings) -> FastAPI:
+def make_app(settings: ServerSettings, limits: Limits) -> FastAPI:
     """Return the application.
 
     Raises:
@@ -81,7 +81,7 @@ def make_app(settings: ServerSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with own_folder() as folder:
-            jobs = app.state.jobs = Jobs(folder, analyzers, settings.limits)
+            jobs = app.state.jobs = Jobs(folder, analyzers, limits)
             tidying = asyncio.create_task(_tidy(jobs))
             yield
             tidying.cancel()
@@ -99,9 +99,9 @@ def make_app(settings: ServerSettings) -> FastAPI:
     )
     app.add_middleware(Guard, names=Names(settings.host, settings.allow_host), token=settings.token)
     _add_failures(app, lambda: app.state.jobs)
-    _add_server(app, settings, analyzers)
+    _add_server(app, settings, limits, analyzers)
     _add_analyses(app, analyzers, lambda: app.state.jobs)
-    _add_camera(app, analyzers.live(), asyncio.Semaphore(settings.limits.live))
+    _add_camera(app, analyzers.live(), asyncio.Semaphore(limits.live))
     _add_runs(app, settings.runs)
     app.mount("/", StaticFiles(directory=PAGES, html=True), name="pages")
     return app
@@ -145,7 +145,7 @@ def _add_failures(app: FastAPI, jobs: Callable[[], Jobs]) -> None:
         return JSONResponse({"error": "the server failed; its log says why"}, 500)
 
 
-def _add_server(app: FastAPI, settings: ServerSettings, analyzers: Analyzers) -> None:
+def _add_server(app: FastAPI, settings: ServerSettings, limits: Limits, analyzers: Analyzers) -> None:
     first = analyzers.first
 
     @app.get("/api/health", tags=["server"])
@@ -168,7 +168,7 @@ def _add_server(app: FastAPI, settings: ServerSettings, analyzers: Analyzers) ->
                 for name, colour in colours.items()
             },
             step=first.step,
-            limits=answers.LimitsOf.model_validate(asdict(settings.limits)),
+            limits=answers.LimitsOf.model_validate(asdict(limits)),
             trust=answers.Trust(
                 least_size=trust.LEAST_SIZE,
                 least_sharpness=trust.LEAST_SHARPNESS,
@@ -188,7 +188,11 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
     results_type = answers.results_of(analyzers.first.expressions)
 
     @app.post(
-        "/api/analyze", tags=["analysis"], openapi_extra=BODY, response_model=results_type, responses=_failures(REFUSALS)
+        "/api/analyze",
+        tags=["analysis"],
+        openapi_extra=BODY,
+        response_model=results_type,
+        responses=_failures(REFUSALS),
     )
     async def analyze(request: Request, wishes: Annotated[Wishes, Query()]) -> Response:
         """Analyze a film or photograph and answer when all is done; who hangs up gives it up."""
@@ -200,9 +204,7 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
         finally:
             jobs().remove(job)
 
-    @app.post(
-        "/api/jobs", status_code=202, tags=["analysis"], openapi_extra=BODY, responses=_failures(REFUSALS)
-    )
+    @app.post("/api/jobs", status_code=202, tags=["analysis"], openapi_extra=BODY, responses=_failures(REFUSALS))
     async def add(request: Request, wishes: Annotated[JobWishes, Query()]) -> answers.JobStatus:
         """Queue a film or photograph and answer at once."""
         return _status(jobs(), await _take(request, jobs(), wishes))
@@ -220,9 +222,7 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
         """Give everything that a finished analysis found, with the names that it was given."""
         return await _all_of(jobs(), _done(jobs().find(id)))
 
-    @app.get(
-        "/api/jobs/{id}/events", tags=["analysis"], response_class=StreamingResponse, responses=_failures(NO_SUCH)
-    )
+    @app.get("/api/jobs/{id}/events", tags=["analysis"], response_class=StreamingResponse, responses=_failures(NO_SUCH))
     async def events(id: str) -> StreamingResponse:
         """Stream the results as they come (server-sent events): `row` for each, `state` now and then and at the end."""
         job = jobs().find(id)
@@ -335,7 +335,7 @@ async def _events(jobs: Jobs, job: Job) -> AsyncIterator[str]:
 
 
 def _json(value: Any) -> str:
-    return JSONResponse(value).body.decode()  # type: ignore[union-attr]
+    return JSONResponse(value).body.decode()
 
 
 async def _watch_camera(socket: WebSocket, live: Analyzer) -> None:

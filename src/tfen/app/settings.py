@@ -1,7 +1,9 @@
 """Settings of the server: each is a flag of `tfen app`, and its text is the flag's help."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+from tfen.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,12 @@ class Limits:
     header_seconds: float = 10.0
     "Seconds that a client may take to say what it wants."
 
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if not value > 0:
+                raise InputError(f"--{one.name.replace('_', '-')} is {value}, expected more than 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
@@ -52,4 +60,13 @@ class ServerSettings:
     "Weights to choose from, the first if nothing is chosen: packaged, a weights folder, a run (its first fold) or a hub id."
     runs: Path | None = None
     "Folder with finished runs to show; everything below it can be read in the browser."
-    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 65536:
+            raise InputError(f"--port is {self.port}, expected 0 to 65535")
+        if self.runs is not None and not self.runs.is_dir():
+            raise InputError(f"{self.runs} is no folder; --runs wants the folder in which your runs lie")
+        if self.token is not None and not self.token.strip():
+            raise InputError("--token is empty; give a word that others cannot guess, or leave --token out")
+        if not self.weights:
+            raise InputError("--weights is empty; give packaged or a folder of weights")

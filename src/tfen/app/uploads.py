@@ -73,7 +73,9 @@ class FormFile:
         self._got: list[bytes] = []
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
-            raise Refused(400, "the form has no boundary; send the file as the request's body, or with `curl -F file=@NAME`")
+            raise Refused(
+                400, "the form has no boundary; send the file as the request's body, or with `curl -F file=@NAME`"
+            )
         self._parser = MultipartParser(
             boundary,
             {
@@ -145,7 +147,9 @@ def judge(path: Path, limits: Limits) -> tuple[str, float]:
         raise Refused(413, f"the film is {film.seconds:.0f} seconds long; at most {limits.seconds:g} are taken here")
     size, pixels = f"{film.width}x{film.height} pixels", film.width * film.height / 1e6
     if pixels > limits.megapixels:
-        raise Refused(413, f"the film has {size}; at most {limits.megapixels:g} million are taken here: make it smaller")
+        raise Refused(
+            413, f"the film has {size}; at most {limits.megapixels:g} million are taken here: make it smaller"
+        )
     if pixels * film.rate > limits.megapixels_per_second:
         raise Refused(
             413,

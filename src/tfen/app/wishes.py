@@ -28,7 +28,9 @@ class Wishes(BaseModel):
     min_confidence: Annotated[
         float, Field(ge=0, le=1, description="Results whose confidence is below it get no label.")
     ] = 0.0
-    looks: Annotated[Literal[1, 6], Field(description="How often each face is looked at: 6, or 1, which is faster.")] = 6
+    looks: Annotated[
+        Literal[1, 6], Field(description="How often each face is looked at: 6, or 1, which is faster.")
+    ] = 6
     detector: Annotated[str, Field(description="One of the detectors that `/api/version` lists.")] = "haar"
 
 
@@ -80,7 +82,9 @@ class Analyzers:
         """
         self.name_of(wishes)
         if wishes.detector not in detectors():
-            raise Refused(422, f"detector: {wishes.detector!r} is not offered here; choose from {', '.join(detectors())}")
+            raise Refused(
+                422, f"detector: {wishes.detector!r} is not offered here; choose from {', '.join(detectors())}"
+            )
 
     def load(self, name: str) -> Loaded:
         with self._lock:

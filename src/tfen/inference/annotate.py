@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tfen.inference.analyzer import Result
-from tfen.inference.colours import colour_of, rgb
+from tfen.inference.colours import UNCLEAR, colour_of, ink_on, rgb
 from tfen.inference.sound import add_sound
+from tfen.inference.trust import View, percent
 from tfen.video.reading import Frame
 
 Array = np.ndarray
@@ -28,8 +29,6 @@ LARGEST = 1280
 MOST_RATE = 30.0
 """Frames in a second of the annotated film at most: frames that wait for their results take memory."""
 INK = (24, 28, 34)
-UNSURE = (235, 235, 235)
-"""Colour of a face without a label."""
 SMALLEST_TEXT = 9
 """Pixels."""
 
@@ -127,6 +126,10 @@ class AnnotatedFilm:
                     one.frame,
                     face,
                     box,  # type: ignore[arg-type]
+                    size=near.size,
+                    sharpness=near.sharpness,
+                    yaw=near.yaw,
+                    pitch=near.pitch,
                     probabilities=probabilities,
                     label=near.label,
                     confidence=near.confidence,
@@ -142,7 +145,7 @@ class AnnotatedFilm:
         text = max(12, round(min(size) / 26))
         line = max(1, round(min(size) / 240))
         boxes = [tuple(value * scale for value in face.box or ()) for face in faces]
-        colours = [rgb(colour_of(face.label, self._expressions)) if face.label else UNSURE for face in faces]
+        colours = [rgb(_colour(face, self._expressions)) for face in faces]
         for (left, top, wide, high), colour in zip(boxes, colours):
             corner = (round(left), round(top)), (round(left + wide), round(top + high))
             cv2.rectangle(out[: size[1]], *corner, colour, line, cv2.LINE_AA)
@@ -207,12 +210,21 @@ class AnnotatedFilm:
             self._output.mux(packet)
 
 
+def _doubts(face: Result) -> list[str]:
+    return View(face.size, face.sharpness, face.yaw, face.pitch).doubts()
+
+
+def _colour(face: Result, expressions: Sequence[str]) -> str:
+    return colour_of(face.label, expressions) if face.label and not _doubts(face) else UNCLEAR
+
+
 def _label(face: Result) -> tuple[str, ...]:
     """Return what is written beside a face, from the longest to the shortest form."""
-    if not face.label:
-        return f"{face.face}  not sure", f"{face.face} ?", f"{face.face}"
-    sure = round(100 * (face.confidence or 0))
-    return f"{face.face}  {face.label} {sure} %", f"{face.face} {face.label[:3]} {sure}", f"{face.face}"
+    doubts = _doubts(face)
+    if doubts or not face.label:
+        return f"{face.face}  {', '.join(doubts) or 'not sure'}", f"{face.face} ?", f"{face.face}"
+    sure = percent(face.confidence or 0)
+    return f"{face.face}  {face.label} {sure}", f"{face.face} {face.label[:3]} {sure.removesuffix(' %')}", f"{face.face}"
 
 
 def place_labels(
@@ -283,5 +295,4 @@ def _plate(out: Array, x: int, y: int, words: Array, colour: tuple[int, int, int
     x = max(0, min(x, out.shape[1] - words.shape[1] - 8))
     y = max(0, min(y, out.shape[0] - words.shape[0] - 4))
     out[y : y + words.shape[0] + 4, x : x + words.shape[1] + 8] = colour
-    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-    _blend(out, x + 4, y + 2, words, INK if bright > 130 else (255, 255, 255))
+    _blend(out, x + 4, y + 2, words, rgb(ink_on("#{:02x}{:02x}{:02x}".format(*colour))))

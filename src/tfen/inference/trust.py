@@ -42,6 +42,12 @@ class View:
         ]
 
 
+def percent(probability: float) -> str:
+    """Return a probability as people read it; nothing is ever certain."""
+    rounded = round(100 * probability)
+    return "< 1 %" if rounded < 1 else "> 99 %" if rounded > 99 else f"{rounded} %"
+
+
 def on_strangers(weights: str) -> str:
     """Return the sentence that belongs beside every figure of some weights."""
     return ON_STRANGERS if weights == "packaged" else NOT_MEASURED
