@@ -69,7 +69,7 @@ class Chosen(BaseModel):
     window: float
     smoothing: float
     min_confidence: float
-    looks: int
+    test_time_augmentation: str
     detector: str
 
 
@@ -82,7 +82,7 @@ class JobStatus(BaseModel):
     state: Literal["waiting", "working", "done", "failed"]
     error: str = Field(description="Why it failed; else empty.")
     complete: bool | None = Field(description="Whether all of the film was read; null before the end.")
-    reason: str = Field(description="Why it was not read to its end; else empty.")
+    reason: str = Field(description="Why it was not read to its end, and what of it is damaged; else empty.")
     reached: float = Field(description="Seconds of the film that have been read.")
     seconds: float = Field(description="Seconds that the film lasts, as its header says; 0 if it does not.")
     count: int = Field(description="Results so far.")

@@ -35,6 +35,8 @@ class Job:
     name: str
     folder: Path
     wishes: JobWishes
+    path: Path = Path()
+    """Where the upload lies until it was analyzed."""
     kind: str = ""
     seconds: float = 0.0
     state: str = "waiting"
@@ -178,7 +180,9 @@ class Jobs:
             await receive(aiter(chunks), announced, job.folder / "upload", self.limits)
             if isinstance(chunks, FormFile) and not wishes.name:
                 job.name = shown_name(chunks.name)
-            job.kind, job.seconds = await asyncio.to_thread(judge, job.folder / "upload", self.limits)
+            judged = await asyncio.to_thread(judge, job.folder / "upload", self.limits)
+            job.kind, job.seconds = judged.kind, judged.seconds
+            job.path = (job.folder / "upload").rename(job.folder / f"upload{judged.suffix}")
         except BaseException:
             shutil.rmtree(job.folder, ignore_errors=True)
             with self._changed:
@@ -252,8 +256,6 @@ class Jobs:
         job.rows = []
 
     def _analyze(self, job: Job) -> None:
-        path = job.folder / ("upload.png" if job.kind == "photograph" else "upload.film")
-        (job.folder / "upload").rename(path)
         began = job.began or 0.0
 
         def watch(frame: Frame) -> None:
@@ -270,11 +272,11 @@ class Jobs:
             job.rows.append(row)
             job.count = len(job.rows)
 
-        wanted = Wanted(annotate=job.wishes.annotate, pictures=False, elan=True, boris=True)
-        source = AnalysisInput(job.name, "file", path)
+        wanted = Wanted(annotate=job.wishes.annotate, pictures=False, elan=True, boris=True, xlsx=True, media=False)
+        source = AnalysisInput(job.name, "file", job.path)
         analyze([source], job.out, self.analyzers.make(job.wishes), wanted, {}, listen, watch)
         [file] = read_csv(job.out / "files.csv", FILES, "a table of files")
-        job.complete, job.reason, job.reached = file["status"] == "done", file["note"], float(file["seconds"])
+        job.complete, job.reason, job.reached = file["status"] != "broke off", file["note"], float(file["seconds"])
         job.share = 1.0
 
 

@@ -15,7 +15,7 @@ from tfen.app.jobs import Job
 from tfen.app.uploads import Refused
 from tfen.inference.analysis import AnalysisInput, Wanted, analyze
 from tfen.inference.analyzer import Result
-from tfen.video.reading import Frame
+from tfen.video.reading import Frame, ReadReport
 
 TABLES = ("results.csv", "episodes.csv", "summary.csv")
 
@@ -67,18 +67,14 @@ def _end(face: int, told: Mapping[int, Person]) -> int:
 class _Replay:
     """Stands in for an analyzer: gives the results of a finished analysis under other numbers."""
 
-    def __init__(self, job: Job, rows: Sequence[dict[str, Any]], expressions: Sequence[str], known: Known) -> None:
-        self._job, self._rows, self._known = job, rows, known
+    def __init__(self, rows: Sequence[dict[str, Any]], expressions: Sequence[str], known: Known) -> None:
+        self._rows, self._known = rows, known
         self.expressions, self.step = tuple(expressions), 1.0
 
-    def __call__(
-        self, source: object, watch: Callable[[Frame], None], broke: Callable[[str], None]
-    ) -> Iterator[Result]:
+    def __call__(self, source: object, watch: Callable[[Frame], None], report: ReadReport) -> Iterator[Result]:
         for row in sorted(self._rows, key=lambda row: (row["time"], self._number(row) or 0)):
             watch(Frame(row["frame"], row["time"], np.zeros((1, 1, 3), np.uint8)))
             yield self._result(row)
-        if self._job.reason:
-            broke(self._job.reason)
 
     def _number(self, row: Mapping[str, Any]) -> int | None:
         return None if row["face"] is None else self._known.numbers[row["face"]]
@@ -114,9 +110,16 @@ def tell_anew(job: Job, people: Sequence[Person], expressions: Sequence[str]) ->
     known = Known.of(people, rows)
     out = job.folder / "people"
     shutil.rmtree(out, ignore_errors=True)
-    replay: Any = _Replay(job, rows, expressions, known)
-    source = AnalysisInput(job.name, "file", job.folder / ("upload.png" if job.kind == "photograph" else "upload.film"))
-    analyze([source], out, replay, Wanted(pictures=False, elan=True, boris=True), {}, lambda row: None)
+    replay: Any = _Replay(rows, expressions, known)
+    source = AnalysisInput(job.name, "file", job.path)
+    analyze(
+        [source],
+        out,
+        replay,
+        Wanted(pictures=False, elan=True, boris=True, xlsx=True, media=False),
+        {},
+        lambda row: None,
+    )
     shutil.copyfile(job.out / "files.csv", out / "files.csv")
     if known.names:
         for name in TABLES:

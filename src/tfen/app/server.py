@@ -40,6 +40,7 @@ DOWNLOADS = {
     "files.csv": ("files.csv", "text/csv"),
     "elan.eaf": ("elan/upload.eaf", "application/xml"),
     "boris.boris": ("boris/tfen.boris", "application/json"),
+    "results.xlsx": ("results.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     "film.mp4": ("films/upload.mp4", "video/mp4"),
 }
 """What can be downloaded of an analysis: its name, where it lies, and its type."""
@@ -244,7 +245,7 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
         responses=_failures({**NO_SUCH, **NOT_YET, 422: "the analysis failed"}),
     )  # fmt: skip
     async def download(id: str, file: str) -> FileResponse:
-        """Download results.csv, results.jsonl, episodes.csv, summary.csv, files.csv, elan.eaf, boris.boris or (where it
+        """Download results.csv, results.jsonl, episodes.csv, summary.csv, files.csv, results.xlsx, elan.eaf, boris.boris or (where it
         was asked for) film.mp4; the film's name is part of the download's."""
         job = _done(jobs().find(id))
         if file not in DOWNLOADS:

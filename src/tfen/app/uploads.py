@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -11,12 +12,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tfen.app.settings import Limits
 from tfen.errors import InputError
+from tfen.video.photographs import open_picture
 from tfen.video.reading import look_at
 
-PHOTOGRAPHS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP")
-"""Pillow's names of what counts as a photograph; MPO is a JPEG with further pictures behind the first."""
-STILLS = {b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"mif1": "HEIF", b"avif": "AVIF"}
-"""Photographs in the container of films, by their brand."""
+PICTURES = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "HEIF", "AVIF")
+"""Pillow's names of the kinds of pictures that are taken; MPO is a JPEG with further pictures behind the first."""
+MOVING = ("PNG", "WEBP", "AVIF")
+"""Those that may be animated: then they are films."""
 
 
 class Refused(Exception):
@@ -126,19 +128,24 @@ class FormFile:
         self._got.append(data[start:end])
 
 
-def judge(path: Path, limits: Limits) -> tuple[str, float]:
-    """Return "photograph" or "film", as the content says, and the seconds that it lasts.
+@dataclass(frozen=True)
+class Judged:
+    """What an upload is: `kind` film or photograph, the `seconds` that it lasts, and the `suffix` with which it is read."""
+
+    kind: str
+    seconds: float
+    suffix: str
+
+
+def judge(path: Path, limits: Limits) -> Judged:
+    """Return what an upload is, as its content says.
 
     Raises:
-        Refused: neither, or too large or long.
+        Refused: neither a film nor a photograph, or too large or long.
     """
-    if _is_photograph(path, limits):
-        return "photograph", 0.0
-    with path.open("rb") as file:
-        begin = file.read(12)
-    if begin[4:8] == b"ftyp" and begin[8:12] in STILLS:
-        kind = STILLS[begin[8:12]]
-        raise Refused(415, f"this is a photograph of the kind {kind}, which is not read here; save it as JPEG or PNG")
+    picture = _picture(path, limits)
+    if picture is not None:
+        return picture
     try:
         film = look_at(path)
     except InputError as error:
@@ -156,21 +163,29 @@ def judge(path: Path, limits: Limits) -> tuple[str, float]:
             f"the film has {size} at {film.rate:.0f} frames a second; at most {limits.megapixels_per_second:g} million "
             "pixels a second are taken here: make it smaller, or take fewer frames a second",
         )
-    return "film", film.seconds
+    return Judged("film", film.seconds, ".film")
 
 
-def _is_photograph(path: Path, limits: Limits) -> bool:
+def _picture(path: Path, limits: Limits) -> Judged | None:
+    """Return what a picture is, from its header alone; None where it is none.
+
+    Raises:
+        Refused: it is too large.
+    """
     try:
-        with Image.open(path) as image:  # reads the header alone
-            width, height = image.size
-            if width * height > limits.photograph_megapixels * 2**20:
-                raise Refused(413, f"the photograph has {width}x{height} pixels: too large")
-            moves = image.format != "MPO" and getattr(image, "is_animated", False)
-            return image.format in PHOTOGRAPHS and not moves
+        with open_picture(path) as picture:
+            width, height = picture.size
+            if picture.format not in PICTURES:
+                return None
+            moving = picture.format in MOVING and getattr(picture, "is_animated", False)
     except Image.DecompressionBombError:
         raise Refused(413, "the photograph has too many pixels") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return False
+        return None
+    most = limits.megapixels if moving else limits.photograph_megapixels
+    if width * height > most * 2**20:
+        raise Refused(413, f"the picture has {width}x{height} pixels; at most {most:g} million are taken here")
+    return Judged("film", 0.0, ".png") if moving else Judged("photograph", 0.0, ".jpg")
 
 
 def shown_name(name: str) -> str:

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tfen.app.uploads import Refused
 from tfen.errors import InputError
-from tfen.faces.detection import make_detector
+from tfen.faces.detectors import DETECTORS, make_detector
 from tfen.inference.analyzer import Analyzer
+from tfen.inference.settings import AnalyzerSettings
 from tfen.models.weights import Loaded, load
 
 
@@ -28,9 +29,10 @@ class Wishes(BaseModel):
     min_confidence: Annotated[
         float, Field(ge=0, le=1, description="Results whose confidence is below it get no label.")
     ] = 0.0
-    looks: Annotated[
-        Literal[1, 6], Field(description="How often each face is looked at: 6, or 1, which is faster.")
-    ] = 6
+    test_time_augmentation: Annotated[
+        Literal["1", "6"],
+        Field(description="Views of each face whose results are averaged: 6, or 1, which is faster."),
+    ] = "6"
     detector: Annotated[str, Field(description="One of the detectors that `/api/version` lists.")] = "haar"
 
 
@@ -100,11 +102,13 @@ class Analyzers:
         """
         return Analyzer(
             self.load(self.name_of(wishes)),
-            detector=wishes.detector,
-            window=wishes.window,
-            smoothing=wishes.smoothing,
-            min_confidence=wishes.min_confidence,
-            looks=wishes.looks,
+            settings=AnalyzerSettings(
+                detector=wishes.detector,
+                window=wishes.window,
+                smoothing=wishes.smoothing,
+                min_confidence=wishes.min_confidence,
+                test_time_augmentation=1 if wishes.test_time_augmentation == "1" else 6,
+            ),
         )
 
     def live(self) -> Analyzer:
@@ -116,7 +120,7 @@ class Analyzers:
 def detectors() -> tuple[str, ...]:
     """Return the detectors that work on this machine without further files."""
     there = []
-    for name in ("haar", "yunet"):
+    for name in DETECTORS:
         try:
             make_detector(name)
         except InputError:

@@ -212,6 +212,8 @@ class Wanted:
     elan: bool = False
     boris: bool = False
     xlsx: bool = False
+    media: bool = True
+    """Whether the files lie where their names say, so that annotations can refer to them."""
 
 
 def analyze(
@@ -376,7 +378,7 @@ def _counts(out: Path, expressions: Sequence[str], wanted: Wanted) -> dict[str, 
     files = read_csv(out / "files.csv", FILES, "a table of files")
     read = [one for one in files if one["status"] != "failed"]
     if wanted.boris:
-        _write_boris(out, expressions, read)
+        _write_boris(out, expressions, read, wanted.media)
     if wanted.xlsx:
         write_workbook(out / "results.xlsx", [out / f"{name}.csv" for name in SHEETS])
     with (out / "summary.csv").open(encoding="utf-8") as people, (out / "episodes.csv").open(encoding="utf-8") as rows:
@@ -389,7 +391,7 @@ def _counts(out: Path, expressions: Sequence[str], wanted: Wanted) -> dict[str, 
         }
 
 
-def _write_boris(out: Path, expressions: Sequence[str], files: Sequence[dict[str, str]]) -> None:
+def _write_boris(out: Path, expressions: Sequence[str], files: Sequence[dict[str, str]], media: bool) -> None:
     """Write the films, cameras and streams of a table of files, with their episodes, as a project."""
     episodes: dict[str, list[Episode]] = {one["file"]: [] for one in files}
     for one in read_csv(out / "episodes.csv", EPISODES, "episodes"):
@@ -402,7 +404,7 @@ def _write_boris(out: Path, expressions: Sequence[str], files: Sequence[dict[str
         if path.suffix.lower() in IMAGES and not is_animated(path):
             continue
         try:
-            film = look_at(path) if path.is_file() else None
+            film = look_at(path) if media and path.is_file() else None
         except InputError:
             film = None
         observations.append(
@@ -589,7 +591,8 @@ class _Run:
             title = Path(self.source.name).name if self.source.kind == "file" else self.source.name
             self.picture.draw(self.out / "pictures" / f"{self.stem}.png", title)
         if self.wanted.elan and not self.source.still:
-            write_elan(self.out / "elan" / f"{self.stem}.eaf", self.source.name, self.episodes)
+            path = self.out / "elan" / f"{self.stem}.eaf"
+            write_elan(path, self.source.name, self.episodes, self.wanted.media)
         lost, broke_off = self.report.lost, self.report.broke_off
         damage = f"{lost} damaged frames cannot be decoded" if lost else ""
         note = "; ".join(part for part in (damage, broke_off, self.stopped) if part)

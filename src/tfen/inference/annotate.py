@@ -224,7 +224,11 @@ def _label(face: Result) -> tuple[str, ...]:
     if doubts or not face.label:
         return f"{face.face}  {', '.join(doubts) or 'not sure'}", f"{face.face} ?", f"{face.face}"
     sure = percent(face.confidence or 0)
-    return f"{face.face}  {face.label} {sure}", f"{face.face} {face.label[:3]} {sure.removesuffix(' %')}", f"{face.face}"
+    return (
+        f"{face.face}  {face.label} {sure}",
+        f"{face.face} {face.label[:3]} {sure.removesuffix(' %')}",
+        f"{face.face}",
+    )
 
 
 def place_labels(

@@ -150,7 +150,9 @@ def look_at(path: Path) -> Film:
         stream = film.streams.video[0]
         seconds = float(film.duration / av.time_base) if film.duration else 0.0
         rate = float(stream.average_rate or 0)
-        return Film(stream.frames or round(seconds * rate), seconds, rate, bool(film.streams.audio), stream.width, stream.height)
+        return Film(
+            stream.frames or round(seconds * rate), seconds, rate, bool(film.streams.audio), stream.width, stream.height
+        )
 
 
 @dataclass
