@@ -76,6 +76,10 @@ class _Replay:
             watch(Frame(row["frame"], row["time"], np.zeros((1, 1, 3), np.uint8)))
             yield self._result(row)
 
+    def images(self, pictures: Sequence[object]) -> list[list[Result]]:
+        """Return nothing: a single photograph is told like a film."""
+        return []
+
     def _number(self, row: Mapping[str, Any]) -> int | None:
         return None if row["face"] is None else self._known.numbers[row["face"]]
 
