@@ -14,7 +14,6 @@ def patient_for(seconds: float, most: int) -> type[H11Protocol]:
         seconds: that a head may take.
         most: connections at a time; when one more comes, the one that has waited longest without a head goes.
     """
-    silent: dict[H11Protocol, None] = {}
 
     class Protocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
@@ -22,7 +21,9 @@ def patient_for(seconds: float, most: int) -> type[H11Protocol]:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if len(self.connections) >= most - 1 and silent:
-                next(iter(silent)).transport.close()
+                oldest = next(iter(silent))
+                oldest._unwatch()
+                oldest.transport.close()
             self._watch()
 
         def data_received(self, data: bytes) -> None:
@@ -55,4 +56,5 @@ def patient_for(seconds: float, most: int) -> type[H11Protocol]:
             if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
                 self.transport.close()
 
+    silent: dict[Protocol, None] = {}
     return Protocol

@@ -10,9 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tfen.config import Settings, plain, settings_in
+from tfen.config import Settings, plain
 from tfen.errors import InputError, TfenError
-from tfen.files import read_json, whole_file, write_json
+from tfen.files import whole_file, write_json
+from tfen.models.description import read_description
 from tfen.models.graphs import GraphNetwork
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.tfen import TFEN
@@ -88,25 +89,24 @@ def load(source: str | Path) -> Loaded:
         InputError: there is no such thing, or it is damaged.
     """
     folder = _weights_folder(source)
-    config = read_json(folder / "config.json", "the configuration of weights")
-    try:
-        settings = settings_in(config["settings"], folder / "config.json")
-        expressions = tuple(str(name) for name in config["expressions"])
-        faces, form = int(config["faces"]), config.get("format", "torch")
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder / 'config.json'} is no configuration of tfen weights: {error!r} is wrong or missing"
-        ) from None
-    about = config.get("about", {})
-    if form != "torch":
-        graphs = GraphNetwork(folder, "openvino" if form == "openvino" else "onnxruntime")
+    described = read_description(folder / "config.json")
+    settings, expressions, about = described.settings, described.expressions, described.about
+    if described.form != "torch":
+        graphs = GraphNetwork(folder, "openvino" if described.form == "openvino" else "onnxruntime")
         return Loaded(graphs.eval(), settings, expressions, about, folder)
     path = folder / "model.safetensors"
-    network = build(settings, len(expressions), faces)
-    try:
-        network.load_state_dict({name: _full(value) for name, value in read_weights(path).items()})
-    except RuntimeError as error:
-        raise InputError(f"{path} does not fit its config.json: {str(error).splitlines()[-1].strip()}") from None
+    weights = {name: _full(value) for name, value in read_weights(path).items()}
+    with torch.device("meta"):  # shapes alone: a wrong configuration may ask for more memory than there is
+        shapes = {
+            name: value.shape for name, value in build(settings, len(expressions), described.faces).state_dict().items()
+        }
+    wrong = sorted(
+        name for name in {*shapes, *weights} if name not in weights or shapes.get(name) != weights[name].shape
+    )
+    if wrong:
+        raise InputError(f"{path} does not fit its config.json: {_list(wrong)}")
+    network = build(settings, len(expressions), described.faces)
+    network.load_state_dict(weights)
     return Loaded(network.eval(), settings, expressions, about, folder)
 
 
