@@ -11,7 +11,7 @@ from tfen.files import read_values
 
 FORMS = ("torch", "onnx", "openvino")
 MOST_EXPRESSIONS, LONGEST_NAME = 100, 60
-MOST_FACES = 10_000_000
+MOST_FACES = 200_000
 MOST_FRAMES, LARGEST_IMAGE = 256, 1024
 """Frames of a clip, and pixels of their side: more would fill the memory."""
 TEMPERATURES = (0.01, 100.0)

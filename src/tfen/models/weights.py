@@ -2,6 +2,7 @@
 
 import errno
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,18 +97,22 @@ def load(source: str | Path) -> Loaded:
         return Loaded(graphs.eval(), settings, expressions, about, folder)
     path = folder / "model.safetensors"
     weights = {name: _full(value) for name, value in read_weights(path).items()}
-    with torch.device("meta"):  # shapes alone: a wrong configuration may ask for more memory than there is
-        shapes = {
-            name: value.shape for name, value in build(settings, len(expressions), described.faces).state_dict().items()
-        }
-    wrong = sorted(
-        name for name in {*shapes, *weights} if name not in weights or shapes.get(name) != weights[name].shape
-    )
-    if wrong:
-        raise InputError(f"{path} does not fit its config.json: {_list(wrong)}")
+    if _least_parameters(settings, len(expressions)) > sum(value.numel() for value in weights.values()):
+        raise InputError(f"{path} does not fit its config.json: it is too small for width {settings.model.width}")
     network = build(settings, len(expressions), described.faces)
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"{path} does not fit its config.json: {str(error).splitlines()[-1].strip()}") from None
     return Loaded(network.eval(), settings, expressions, about, folder)
+
+
+def _least_parameters(settings: Settings, expressions: int) -> float:
+    """Return how many parameters a network has at least, without building it: a wrong configuration may ask for more than
+    there is memory for."""
+    small = replace(settings, model=replace(settings.model, width=8))
+    count = sum(value.numel() for value in build(small, expressions, 0).parameters())
+    return 0.5 * count * (settings.model.width / 8) ** 2
 
 
 def load_torch(source: str | Path, to_do: str) -> Loaded:
