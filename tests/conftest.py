@@ -1,16 +1,17 @@
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from films import make_actors
+from films import make_actors, still, write_film
 from running import run
 
 from tfen.config import make_settings
@@ -144,3 +145,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("extra"):
         if find_spec(mark.args[0]) is None:
             pytest.skip(f"needs {mark.args[0]}")
+
+
+@pytest.fixture(scope="module")
+def server(weights: Path) -> Iterator[Any]:
+    """A server of the page, for films of four megabytes and twenty seconds at most."""
+    from serving import Limits, Server
+
+    one = Server(weights, Limits(megabytes=4, seconds=20))
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="session")
+def film(actors: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of one face."""
+    return write_film(tmp_path_factory.mktemp("films") / "a.mp4", *still(actors, 2.0))

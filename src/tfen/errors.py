@@ -7,6 +7,10 @@ class TfenError(Exception):
     exit_code = 1
 
 
+class Cancelled(Exception):
+    """Whoever asked for the work does not want it any more."""
+
+
 class InputError(TfenError, ValueError):
     """Bad input: says what was found, where, what was expected and what to do. Exit code 2."""
 

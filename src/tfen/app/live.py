@@ -2,8 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from queue import Empty, Full, Queue
 from typing import Any
 
 import cv2
@@ -11,6 +9,7 @@ import numpy as np
 
 from tfen.inference.analyzer import Analyzer
 from tfen.inference.rows import row
+from tfen.progress import say
 from tfen.video.reading import Frame
 
 MOST_BYTES, MOST_SIDE = 2**20, 1920
@@ -38,51 +37,61 @@ def decode(data: bytes) -> np.ndarray | None:
 
 
 class Live:
-    """One camera's session: `show` takes pictures, `on_rows` is called with the rows of the latest step, from a
-    thread, once for each face as it becomes known.
+    """One camera's session: `show` takes pictures, `on_rows` is called with the rows of a step, from a thread.
 
-    Pictures that come faster than they can be looked at are dropped, so that what is shown is never old.
+    A picture waits in one place alone: a newer one takes its place, so that what is looked at is never old.
+
+    Args:
+        analyzer: a live one.
+        on_rows: is given the rows of all faces of a step at once; None if the session failed and ended.
     """
 
-    def __init__(self, analyzer: Analyzer, on_rows: Callable[[list[dict[str, Any]]], None]) -> None:
-        self._waiting: Queue[Frame | None] = Queue(2)
+    def __init__(self, analyzer: Analyzer, on_rows: Callable[[list[dict[str, Any]] | None], None]) -> None:
         self._analyzer, self._on_rows = analyzer, on_rows
-        self._count, self._last = 0, -1.0
+        self._newest: tuple[bytes, float] | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        self._last = -1.0
+        self._rows: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def show(self, image: np.ndarray, time: float) -> None:
+    def show(self, jpeg: bytes, time: float) -> None:
         """Take a picture that was taken at `time` seconds; times that run backwards are left out."""
         if not time > self._last:
             return
         self._last = time
-        frame = Frame(self._count, time, image)
-        self._count += 1
-        try:
-            self._waiting.put_nowait(frame)
-        except Full:
-            with suppress(Empty):
-                self._waiting.get_nowait()
-            self._waiting.put_nowait(frame)
+        with self._changed:
+            self._newest = jpeg, time
+            self._changed.notify()
 
     def close(self) -> None:
         """End the session and wait for its thread."""
-        while self._thread.is_alive():
-            try:
-                self._waiting.put(None, timeout=0.1)
-                break
-            except Full:
-                continue
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join(10)
 
     def _frames(self) -> Iterator[Frame]:
-        while (frame := self._waiting.get()) is not None:
-            yield frame
+        count = 0
+        while True:
+            if self._rows:  # whoever asks for the next picture is done with the one before
+                self._on_rows(self._rows)
+                self._rows = []
+            with self._changed:
+                self._changed.wait_for(lambda: self._newest is not None or self._closed)
+                if self._closed or self._newest is None:
+                    return
+                (jpeg, time), self._newest = self._newest, None
+            image = decode(jpeg)
+            if image is not None:
+                yield Frame(count, time, image)
+                count += 1
 
     def _work(self) -> None:
-        rows: list[dict[str, Any]] = []
-        for result in self._analyzer(self._frames()):
-            if rows and rows[-1]["frame"] != result.frame:
-                rows = []
-            rows.append(row("camera", result, self._analyzer.expressions))
-            self._on_rows([*rows])
+        try:
+            for result in self._analyzer(self._frames()):
+                self._rows.append(row("camera", result, self._analyzer.expressions))
+        except Exception as error:
+            say(f"camera: {error!r}")
+            self._on_rows(None)

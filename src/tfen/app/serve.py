@@ -1,44 +1,70 @@
 """Starts the server and says where it is."""
 
 import socket
-from pathlib import Path
 
 import uvicorn
 
+from tfen.app.connections import patient_for
+from tfen.app.guard import EVERYWHERE, THIS_MACHINE
 from tfen.app.server import make_app
-from tfen.app.uploads import Limits
+from tfen.app.settings import Limits, ServerSettings
 from tfen.errors import InputError
 from tfen.progress import say
 
 
-def serve(host: str, port: int, weights: str, runs: Path | None, limits: Limits) -> None:
+def serve(settings: ServerSettings, limits: Limits) -> None:
     """Serve until interrupted.
+
+    Raises:
+        InputError: the address cannot be listened at, or a setting is unfit.
+    """
+    host = settings.host
+    listening = listen_at(host, settings.port)
+    port = listening.getsockname()[1]
+    app = make_app(settings, limits)
+    if host not in THIS_MACHINE:
+        who = "anybody who knows the token" if settings.token else "anybody"
+        hint = "" if settings.token else ": there is no password; give --token to ask for one"
+        say(f"{who} who reaches this machine at port {port} can use the page{hint}")
+    print(f"{address(host, port)}", flush=True)
+    uvicorn.Server(server_config(app, limits)).run(sockets=[listening])
+
+
+def listen_at(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
 
     Raises:
         InputError: the address cannot be listened at.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        listening.close()
         raise InputError(
-            f"cannot listen at {host}, port {port}: {error.strerror}; choose another with --port"
+            f"cannot listen at {host}, port {port}: {getattr(error, 'strerror', None) or error}; choose another with --port"
         ) from None
     listening.listen(128)  # who comes before the server is ready, waits
-    port = listening.getsockname()[1]
-    everywhere = host in ("0.0.0.0", "::")
-    app = make_app(weights, limits, ["*"] if everywhere else [host, "127.0.0.1", "localhost"], runs)
-    if host not in ("127.0.0.1", "localhost", "::1"):
-        say(f"anybody who reaches this machine at port {port} can use the page: there is no password")
-    print(f"http://{'127.0.0.1' if everywhere else host}:{port}/", flush=True)
-    config = uvicorn.Config(
+    return listening
+
+
+def address(host: str, port: int) -> str:
+    """Return where the page is, for a browser on this machine."""
+    if host in EVERYWHERE:
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def server_config(app: object, limits: Limits) -> uvicorn.Config:
+    """Return how uvicorn serves the application."""
+    return uvicorn.Config(
         app,
+        http=patient_for(limits.header_seconds, limits.connections),
         log_level="warning",
         timeout_keep_alive=15,
         timeout_graceful_shutdown=3,
-        limit_concurrency=200,
+        limit_concurrency=limits.connections,
         ws_max_size=2**21,
+        ws_max_queue=4,
     )
-    uvicorn.Server(config).run(sockets=[listening])

@@ -1,61 +1,92 @@
 """The server: pages, HTTP interface, live camera. Everything happens on this machine."""
 
 import asyncio
-import json
 import struct
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from fastapi import FastAPI, Query, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.exceptions import HTTPException
 
 from tfen import __version__
+from tfen.app import answers
+from tfen.app.guard import PAGES, Guard, Names
 from tfen.app.jobs import Job, Jobs, whole
-from tfen.app.live import Live, decode
-from tfen.app.uploads import Limits, Refused
+from tfen.app.live import Live
+from tfen.app.people import tell_anew
+from tfen.app.settings import Limits, ServerSettings
+from tfen.app.storage import own_folder
+from tfen.app.uploads import FormFile, Refused
+from tfen.app.wishes import Analyzers, JobWishes, Wishes, detectors
 from tfen.evaluation.runs import summaries
+from tfen.inference import trust
 from tfen.inference.analyzer import Analyzer
-from tfen.inference.colours import colour_of
+from tfen.inference.colours import colour_of, ink_on, letters_of
 from tfen.inference.rows import schema
-from tfen.models.weights import load
+from tfen.progress import say
 
-PAGES = Path(__file__).parent / "static"
-POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'"
 DOWNLOADS = {
     "results.csv": ("results.csv", "text/csv"),
     "results.jsonl": ("results.jsonl", "application/x-ndjson"),
     "episodes.csv": ("episodes.csv", "text/csv"),
     "summary.csv": ("summary.csv", "text/csv"),
+    "files.csv": ("files.csv", "text/csv"),
+    "elan.eaf": ("elan/upload.eaf", "application/xml"),
+    "boris.boris": ("boris/tfen.boris", "application/json"),
+    "results.xlsx": ("results.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     "film.mp4": ("films/upload.mp4", "video/mp4"),
 }
 """What can be downloaded of an analysis: its name, where it lies, and its type."""
+BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The file itself, or a form with the file (`curl -F file=@film.mp4`).",
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "required": ["file"],
+                }
+            },
+        },
+    }
+}
+REFUSALS = {
+    400: "empty, or a damaged form", 403: "a page from elsewhere", 408: "the upload took too long",
+    413: "too large or too long", 415: "neither a film nor a photograph",
+    422: "a setting that is not offered, or a film that cannot be analyzed",
+    429: "too many films wait; `Retry-After` says when to come back",
+}  # fmt: skip
+NO_SUCH, NOT_YET = {404: "there is no such analysis (any more)"}, {409: "the analysis is not done yet"}
+TIDY_SECONDS = 1.0
+"""Between looks for results that are old and analyses that nobody attends to."""
 
 
-def make_app(weights: str, limits: Limits, hosts: list[str], runs: Path | None = None) -> FastAPI:
+def make_app(settings: ServerSettings, limits: Limits) -> FastAPI:
     """Return the application.
 
-    Args:
-        weights: what `tfen.load` takes.
-        limits: of uploads, the queue and cameras.
-        hosts: names under which the server may be asked; others are refused, so that no page from elsewhere can reach it.
-        runs: folder in which finished runs are looked for.
+    Raises:
+        InputError: the first weights cannot be loaded.
     """
-    loaded = load(weights)
-    analyzer, live = Analyzer(loaded), Analyzer(loaded, live=True, window=0.8, smoothing=0.4)
-    cameras = asyncio.Semaphore(limits.live)
+    analyzers = Analyzers(settings.weights)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with tempfile.TemporaryDirectory(prefix="tfen-app-") as folder:
-            app.state.jobs = Jobs(Path(folder), analyzer, limits)
+        with own_folder() as folder:
+            jobs = app.state.jobs = Jobs(folder, analyzers, limits)
+            tidying = asyncio.create_task(_tidy(jobs))
             yield
-            await asyncio.to_thread(app.state.jobs.close)
+            tidying.cancel()
+            await asyncio.to_thread(jobs.close)
 
     app = FastAPI(
         title="tfen",
@@ -64,11 +95,31 @@ def make_app(weights: str, limits: Limits, hosts: list[str], runs: Path | None =
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        responses=_failures({401: "a token is needed"} if settings.token else {}),
+        generate_unique_id_function=lambda route: route.name,
     )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.add_middleware(Guard, names=Names(settings.host, settings.allow_host), token=settings.token)
+    _add_failures(app, lambda: app.state.jobs)
+    _add_server(app, settings, limits, analyzers)
+    _add_analyses(app, analyzers, lambda: app.state.jobs)
+    _add_camera(app, analyzers.live(), asyncio.Semaphore(limits.live))
+    _add_runs(app, settings.runs)
+    app.mount("/", StaticFiles(directory=PAGES, html=True), name="pages")
+    return app
 
-    def jobs() -> Jobs:
-        return app.state.jobs
+
+async def _tidy(jobs: Jobs) -> None:
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        await asyncio.to_thread(jobs.tidy)
+
+
+def _failures(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": answers.Failure, "description": reason} for status, reason in reasons.items()}
+
+
+def _add_failures(app: FastAPI, jobs: Callable[[], Jobs]) -> None:
+    """Give every failure one form: `{"error": "one sentence"}`."""
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
@@ -76,98 +127,142 @@ def make_app(weights: str, limits: Limits, hosts: list[str], runs: Path | None =
         # the rest of the body is not read: the connection cannot be used again
         return JSONResponse({"error": error.sentence}, error.status, {**headers, "Connection": "close"})
 
-    @app.middleware("http")
-    async def guarded(request: Request, answer: Any) -> Response:
-        if request.method not in ("GET", "HEAD") and not _same_origin(request.headers):
-            return JSONResponse({"error": "pages from elsewhere may not use this server"}, 403)
-        response: Response = await answer(request)
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
+    @app.exception_handler(HTTPException)
+    async def failed(request: Request, error: HTTPException) -> Response:
+        sentence = {404: "there is nothing at this address", 405: f"{request.method} is not possible here"}
+        return JSONResponse(
+            {"error": sentence.get(error.status_code, str(error.detail))}, error.status_code, error.headers
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def unfit(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return JSONResponse({"error": f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"}, 422)
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        say(f"{request.method} {request.url.path}: {error!r}")
+        return JSONResponse({"error": "the server failed; its log says why"}, 500)
+
+
+def _add_server(app: FastAPI, settings: ServerSettings, limits: Limits, analyzers: Analyzers) -> None:
+    first = analyzers.first
 
     @app.get("/api/health", tags=["server"])
-    async def health() -> dict[str, str]:
+    async def health() -> answers.Health:
         """Say that the server works."""
-        return {"status": "ok"}
+        return answers.Health(status="ok")
 
     @app.get("/api/version", tags=["server"])
-    async def version() -> dict[str, Any]:
-        """Tell the version, the expressions with their colours, and the limits."""
-        colours = {name: colour_of(name, analyzer.expressions) for name in analyzer.expressions}
-        return {
-            "tfen": __version__,
-            "weights": weights,
-            "expressions": colours,
-            "step": analyzer.step,
-            "limits": vars(limits),
-        }
+    async def version() -> answers.Version:
+        """Tell the version, what can be chosen, the limits, and how far results can be trusted."""
+        names = first.expressions
+        colours = {name: colour_of(name, names) for name in names}
+        described = schema(names)["properties"]
+        return answers.Version(
+            tfen=__version__,
+            weights=list(settings.weights),
+            detectors=list(detectors()),
+            expressions={
+                name: answers.Expression(colour=colour, ink=ink_on(colour), letters=letters_of(name, names))
+                for name, colour in colours.items()
+            },
+            step=first.step,
+            limits=answers.LimitsOf.model_validate(asdict(limits)),
+            trust=answers.Trust(
+                least_size=trust.LEAST_SIZE,
+                least_sharpness=trust.LEAST_SHARPNESS,
+                most_turn=trust.MOST_TURN,
+                sentence=trust.on_strangers(settings.weights[0]),
+            ),
+            columns={name: values["description"] for name, values in described.items()},
+        )
 
     @app.get("/api/schema", tags=["server"])
     async def described() -> dict[str, Any]:
         """Give the JSON schema of a result."""
-        return schema(analyzer.expressions)
+        return schema(first.expressions)
 
-    body = {
-        "requestBody": {
-            "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    }
-    Name = Annotated[str, Query(max_length=300, description="The file's name, for display.")]
 
-    @app.post("/api/analyze", tags=["analysis"], openapi_extra=body)
-    async def analyze(request: Request, name: Name = "upload") -> dict[str, Any]:
-        """Analyze a film or photograph, sent as the request's body, and answer when all is done."""
-        job = await jobs().add(request.stream(), request.headers.get("content-length"), name, annotate=False)
+def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) -> None:
+    results_type = answers.results_of(analyzers.first.expressions)
+
+    @app.post(
+        "/api/analyze",
+        tags=["analysis"],
+        openapi_extra=BODY,
+        response_model=results_type,
+        responses=_failures(REFUSALS),
+    )
+    async def analyze(request: Request, wishes: Annotated[Wishes, Query()]) -> Response:
+        """Analyze a film or photograph and answer when all is done; who hangs up gives it up."""
+        job = await _take(request, jobs(), JobWishes.model_validate(wishes.model_dump()))
         try:
-            while job.finished is None:
-                if await request.is_disconnected():
-                    break
+            while job.finished is None and not await request.is_disconnected():
                 await asyncio.sleep(0.05)
-            if job.state != "done":
-                raise Refused(422, job.error)
-            return await asyncio.to_thread(whole, job)
+            return await _all_of(jobs(), _done(job))
         finally:
             jobs().remove(job)
 
-    @app.post("/api/jobs", status_code=202, tags=["analysis"], openapi_extra=body)
-    async def add(request: Request, name: Name = "upload", annotate: bool = False) -> dict[str, Any]:
-        """Queue a film or photograph, sent as the request's body, and answer at once."""
-        job = await jobs().add(request.stream(), request.headers.get("content-length"), name, annotate)
-        return job.status()
+    @app.post("/api/jobs", status_code=202, tags=["analysis"], openapi_extra=BODY, responses=_failures(REFUSALS))
+    async def add(request: Request, wishes: Annotated[JobWishes, Query()]) -> answers.JobStatus:
+        """Queue a film or photograph and answer at once."""
+        return _status(jobs(), await _take(request, jobs(), wishes))
 
-    @app.get("/api/jobs/{id}", tags=["analysis"])
-    async def status(id: str) -> dict[str, Any]:
+    @app.get("/api/jobs/{id}", tags=["analysis"], responses=_failures(NO_SUCH))
+    async def status(id: str) -> answers.JobStatus:
         """Tell how far an analysis is."""
-        return jobs().find(id).status()
+        return _status(jobs(), jobs().find(id))
 
-    @app.get("/api/jobs/{id}/results", tags=["analysis"])
-    async def results(id: str) -> dict[str, Any]:
-        """Give everything that a finished analysis found."""
-        return await asyncio.to_thread(whole, _done(jobs().find(id)))
+    @app.get(
+        "/api/jobs/{id}/results", tags=["analysis"], response_model=results_type,
+        responses=_failures({**NO_SUCH, **NOT_YET, 422: "the analysis failed"}),
+    )  # fmt: skip
+    async def results(id: str) -> Response:
+        """Give everything that a finished analysis found, with the names that it was given."""
+        return await _all_of(jobs(), _done(jobs().find(id)))
 
-    @app.get("/api/jobs/{id}/events", tags=["analysis"], response_class=StreamingResponse)
+    @app.get("/api/jobs/{id}/events", tags=["analysis"], response_class=StreamingResponse, responses=_failures(NO_SUCH))
     async def events(id: str) -> StreamingResponse:
         """Stream the results as they come (server-sent events): `row` for each, `state` now and then and at the end."""
-        return StreamingResponse(
-            _events(jobs().find(id)), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+        job = jobs().find(id)
+        return StreamingResponse(_events(jobs(), job), media_type="text/event-stream")
 
-    @app.get("/api/jobs/{id}/{file}", tags=["analysis"], response_class=FileResponse)
-    async def download(id: str, file: str) -> FileResponse:
-        """Download results.csv, results.jsonl, episodes.csv, summary.csv or (where it was asked for) film.mp4."""
+    @app.put(
+        "/api/jobs/{id}/people", tags=["analysis"], response_model=results_type,
+        responses=_failures({**NO_SUCH, **NOT_YET, 422: "people that cannot be"}),
+    )  # fmt: skip
+    async def name_people(id: str, people: answers.People) -> Response:
+        """Name faces, and tell which numbers are one person; all tables are written anew. An empty list undoes it."""
         job = _done(jobs().find(id))
-        if file not in DOWNLOADS or not (job.out / DOWNLOADS[file][0]).is_file():
+        expressions = (await asyncio.to_thread(analyzers.load, analyzers.name_of(job.wishes))).expressions
+        job.told = await asyncio.to_thread(tell_anew, job, people.people, expressions) if people.people else None
+        return await _all_of(jobs(), job)
+
+    @app.get(
+        "/api/jobs/{id}/{file}", tags=["analysis"], response_class=FileResponse,
+        responses=_failures({**NO_SUCH, **NOT_YET, 422: "the analysis failed"}),
+    )  # fmt: skip
+    async def download(id: str, file: str) -> FileResponse:
+        """Download results.csv, results.jsonl, episodes.csv, summary.csv, files.csv, results.xlsx, elan.eaf, boris.boris or (where it
+        was asked for) film.mp4; the film's name is part of the download's."""
+        job = _done(jobs().find(id))
+        if file not in DOWNLOADS:
             raise Refused(404, f"there is no such file; choose from {', '.join(DOWNLOADS)}")
         place, kind = DOWNLOADS[file]
-        return FileResponse(job.out / place, media_type=kind, filename=file)
+        folder = next((one for one in (job.told, job.out) if one is not None and (one / place).is_file()), None)
+        if folder is None:
+            raise Refused(404, f"this analysis has no {file}")
+        return FileResponse(folder / place, media_type=kind, headers=_as_attachment(f"{Path(job.name).stem}-{file}"))
 
-    @app.delete("/api/jobs/{id}", status_code=204, tags=["analysis"])
+    @app.delete("/api/jobs/{id}", status_code=204, tags=["analysis"], responses=_failures(NO_SUCH))
     async def remove(id: str) -> None:
         """Give an analysis up and delete all of it."""
         jobs().remove(jobs().find(id))
 
+
+def _add_camera(app: FastAPI, live: Analyzer, cameras: asyncio.Semaphore) -> None:
     @app.websocket("/api/live")
     async def camera(socket: WebSocket) -> None:
         """Take a camera's pictures and tell what the faces show.
@@ -175,9 +270,6 @@ def make_app(weights: str, limits: Limits, hosts: list[str], runs: Path | None =
         The client sends, for each picture, 8 bytes (its time in seconds, a big-endian double) and a JPEG; it gets JSON
         with the rows of the latest step.
         """
-        if not _same_origin(socket.headers):
-            await socket.close(1008)
-            return
         await socket.accept()
         if cameras.locked():
             await socket.close(1013, "too many cameras; try again later")
@@ -185,66 +277,97 @@ def make_app(weights: str, limits: Limits, hosts: list[str], runs: Path | None =
         async with cameras:
             await _watch_camera(socket, live)
 
+
+def _add_runs(app: FastAPI, runs: Path | None) -> None:
     @app.get("/api/runs", tags=["runs"])
-    async def list_runs() -> list[dict[str, Any]]:
+    async def list_runs() -> list[answers.Run]:
         """List the finished cross-validations found in the folder that the server was given."""
-        return [] if runs is None else await asyncio.to_thread(summaries, runs)
+        found = [] if runs is None else await asyncio.to_thread(summaries, runs)
+        return [answers.Run.model_validate(one) for one in found]
 
     if runs is not None:
         app.mount("/runs", StaticFiles(directory=runs, html=True), name="runs")
-    app.mount("/", StaticFiles(directory=PAGES, html=True), name="pages")
-    return app
+
+
+async def _take(request: Request, jobs: Jobs, wishes: JobWishes) -> Job:
+    kind = request.headers.get("content-type", "")
+    form = kind.lower().startswith("multipart/form-data")
+    chunks = FormFile(request.stream(), kind) if form else request.stream()
+    return await jobs.add(chunks, request.headers.get("content-length"), wishes)
+
+
+def _status(jobs: Jobs, job: Job) -> answers.JobStatus:
+    return answers.JobStatus.model_validate(jobs.status(job))
 
 
 def _done(job: Job) -> Job:
     if job.state == "failed":
         raise Refused(422, job.error)
-    if job.state != "done":
+    if job.finished is None:
         raise Refused(409, "the analysis is not done yet")
     return job
 
 
-async def _events(job: Job) -> AsyncIterator[str]:
-    sent, state = 0, ""
-    while True:
-        final = job.finished is not None
-        rows = job.rows[sent:]
-        sent += len(rows)
-        for row in rows:
-            yield f"event: row\ndata: {json.dumps(row)}\n\n"
-        now = json.dumps(job.status())
-        if now != state:
-            state = now
-            yield f"event: state\ndata: {now}\n\n"
-        if final:
-            return
-        await asyncio.sleep(0.2)
+async def _all_of(jobs: Jobs, job: Job) -> Response:
+    """Answer with all results; long films have many, so the loop of the server does not do it."""
+    return await asyncio.to_thread(lambda: JSONResponse(whole(jobs, job)))
+
+
+def _as_attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+
+
+async def _events(jobs: Jobs, job: Job) -> AsyncIterator[str]:
+    sent, before = 0, ""
+    with job.listened():
+        while True:
+            final = job.finished is not None
+            rows = job.results()
+            for row in rows[sent:]:
+                yield f"event: row\ndata: {_json(row)}\n\n"
+            sent = len(rows)
+            now = _json(jobs.status(job))
+            if now != before:
+                before = now
+                yield f"event: state\ndata: {now}\n\n"
+            if final or job.cancelled:
+                return
+            await asyncio.sleep(0.2)
+
+
+def _json(value: Any) -> str:
+    return JSONResponse(value).body.decode()
 
 
 async def _watch_camera(socket: WebSocket, live: Analyzer) -> None:
-    loop, latest = asyncio.get_running_loop(), asyncio.Queue[Any]()
+    loop, came = asyncio.get_running_loop(), asyncio.Event()
+    newest: list[dict[str, Any]] | None = []
 
-    def on_rows(rows: list[dict[str, Any]]) -> None:
-        loop.call_soon_threadsafe(latest.put_nowait, rows)
+    def keep(rows: list[dict[str, Any]] | None) -> None:
+        nonlocal newest
+        newest = rows
+        came.set()
 
-    session = Live(live, on_rows)
+    def on_rows(rows: list[dict[str, Any]] | None) -> None:
+        with suppress(RuntimeError):  # the server ends
+            loop.call_soon_threadsafe(keep, rows)
 
     async def tell() -> None:
         while True:
-            rows = await latest.get()
-            while not latest.empty():  # only the newest is worth sending
-                rows = latest.get_nowait()
-            await socket.send_json({"rows": rows})
+            await came.wait()
+            came.clear()
+            if newest is None:
+                await socket.close(1011, "the analysis failed; the server's log says why")
+                return
+            await socket.send_json({"rows": newest})
 
+    session = Live(live, on_rows)
     telling = asyncio.create_task(tell())
     try:
         while True:
             data = await socket.receive_bytes()
-            if len(data) < 10:
-                continue
-            image = await asyncio.to_thread(decode, data[8:])
-            if image is not None:
-                session.show(image, _time(data[:8]))
+            if len(data) > 10:
+                session.show(data[8:], _time(data[:8]))
     except (WebSocketDisconnect, KeyError, RuntimeError):
         pass
     finally:
@@ -255,9 +378,3 @@ async def _watch_camera(socket: WebSocket, live: Analyzer) -> None:
 def _time(data: bytes) -> float:
     time = float(struct.unpack(">d", data)[0])
     return time if 0 <= time < 1e7 else -1.0
-
-
-def _same_origin(headers: Any) -> bool:
-    """Tell whether a request comes from this server's own page, or from no page at all."""
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")

@@ -1,12 +1,14 @@
 """Commands that look at films, photographs, cameras and streams."""
 
+import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from tfen.app.settings import Limits, ServerSettings
 from tfen.cli.options import Files, Flags
 from tfen.errors import InputError
 from tfen.faces.detectors import DETECTORS
@@ -128,34 +130,17 @@ def landmarks(
 
 
 def app(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8765,
-    weights: str = "packaged",
-    runs: Path | None = None,
-    megabytes: float = 200.0,
-    seconds: float = 600.0,
-    waiting: int = 8,
+    settings: Annotated[ServerSettings, Flags] = ServerSettings(),  # noqa: B008
+    limits: Annotated[Limits, Flags] = Limits(),  # noqa: B008
 ) -> None:
     """Serve a page on this machine: films, the camera live, finished runs; and the same for programs (HTTP, JSON).
 
-    Needs the extra `app`: pip install 'tfen[app]'.
-
-    Args:
-        host: Address to listen at. Others than 127.0.0.1 open the page to the network, without a password.
-        port: Port to listen at; 0 takes a free one.
-        weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
-        runs: Folder with finished runs to show; everything below it can be read in the browser.
-        megabytes: Largest upload.
-        seconds: Longest film.
-        waiting: Films that may wait; one more is told to come back.
+    Needs the extra `app`: pip install 'tfen[app]'. The environment variable TFEN_TOKEN stands for --token, too.
     """
     try:
         from tfen.app.serve import serve
     except ImportError:
         raise InputError("the page needs more packages: pip install 'tfen[app]'") from None
-    from tfen.app.uploads import Limits
 
-    if runs is not None and not runs.is_dir():
-        raise InputError(f"{runs} is no folder; --runs wants the folder in which your runs lie")
-    serve(host, port, weights, runs, Limits(megabytes=megabytes, seconds=seconds, waiting=waiting))
+    # a word on the command line can be read by everybody on this machine
+    serve(replace(settings, token=settings.token or os.environ.get("TFEN_TOKEN")), limits)

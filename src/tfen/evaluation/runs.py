@@ -175,7 +175,7 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
     runs = []
     for path in sorted(folder.rglob("summary.json")):
         run = path.parent
-        if not (run / "config.yaml").exists():
+        if not path.is_file() or not (run / "config.yaml").is_file():
             continue
         try:
             figures = read_json(path, "a run's summary")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tfen import __version__
-from tfen.errors import InputError, TfenError
+from tfen.errors import Cancelled, InputError, TfenError
 from tfen.files import clear_errors, must_be_new, read_csv, read_json, write_json
 from tfen.inference.analyzer import PICTURES_AT_ONCE, Analyzer, Result, as_image
 from tfen.inference.annotate import AnnotatedFilm
@@ -212,6 +212,8 @@ class Wanted:
     elan: bool = False
     boris: bool = False
     xlsx: bool = False
+    media: bool = True
+    """Whether the files lie where their names say, so that annotations can refer to them."""
 
 
 def analyze(
@@ -221,12 +223,15 @@ def analyze(
     wanted: Wanted,
     about: dict[str, Any],
     listen: Callable[[dict[str, Any]], None] | None = None,
+    watch: Callable[[Frame], None] | None = None,
 ) -> dict[str, int]:
     """Analyze sources one after the other into a folder; files that are done are not done again.
 
     Args:
         about: settings that make a run another one.
         listen: is given every row of the results; then nothing is shown on the error stream.
+        watch: is shown every frame, from another thread. If it raises `Cancelled`, the analysis stops at once; with a
+            `TfenError` the source ends there, for that reason.
 
     Returns:
         counts of the folder: files read, files that are damaged, files that could not be read, faces, episodes.
@@ -246,7 +251,9 @@ def analyze(
             for source in group:
                 stem = _stem(source, state)
                 try:
-                    _Run(source, out, analyzer, wanted, tables, progress, stem, listen, ready.get(source.name)).go()
+                    _Run(
+                        source, out, analyzer, wanted, tables, progress, stem, listen, ready.get(source.name), watch
+                    ).go()
                 except InputError as error:
                     if len(sources) == 1:
                         raise
@@ -371,7 +378,7 @@ def _counts(out: Path, expressions: Sequence[str], wanted: Wanted) -> dict[str, 
     files = read_csv(out / "files.csv", FILES, "a table of files")
     read = [one for one in files if one["status"] != "failed"]
     if wanted.boris:
-        _write_boris(out, expressions, read)
+        _write_boris(out, expressions, read, wanted.media)
     if wanted.xlsx:
         write_workbook(out / "results.xlsx", [out / f"{name}.csv" for name in SHEETS])
     with (out / "summary.csv").open(encoding="utf-8") as people, (out / "episodes.csv").open(encoding="utf-8") as rows:
@@ -384,7 +391,7 @@ def _counts(out: Path, expressions: Sequence[str], wanted: Wanted) -> dict[str, 
         }
 
 
-def _write_boris(out: Path, expressions: Sequence[str], files: Sequence[dict[str, str]]) -> None:
+def _write_boris(out: Path, expressions: Sequence[str], files: Sequence[dict[str, str]], media: bool) -> None:
     """Write the films, cameras and streams of a table of files, with their episodes, as a project."""
     episodes: dict[str, list[Episode]] = {one["file"]: [] for one in files}
     for one in read_csv(out / "episodes.csv", EPISODES, "episodes"):
@@ -397,7 +404,7 @@ def _write_boris(out: Path, expressions: Sequence[str], files: Sequence[dict[str
         if path.suffix.lower() in IMAGES and not is_animated(path):
             continue
         try:
-            film = look_at(path) if path.is_file() else None
+            film = look_at(path) if media and path.is_file() else None
         except InputError:
             film = None
         observations.append(
@@ -490,9 +497,10 @@ class _Run:
         stem: str,
         listen: Callable[[dict[str, Any]], None] | None,
         ready: list[Result] | None,
+        watch: Callable[[Frame], None] | None = None,
     ) -> None:
         self.source, self.out, self.analyzer, self.wanted, self.tables = source, out, analyzer, wanted, tables
-        self.progress, self.stem, self.listen = progress, stem, listen
+        self.progress, self.stem, self.listen, self.watch = progress, stem, listen, watch
         self.finder = EpisodeFinder()
         self.episodes: list[Episode] = []
         self.people: dict[int, _Person] = {}
@@ -508,7 +516,12 @@ class _Run:
     def go(self) -> None:
         """Analyse it and write everything; an annotated film can be played whatever ends it."""
         with nullcontext() if self.film is None else closing(self.film):
-            self._read()
+            try:
+                self._read()
+            except Cancelled:
+                if self.film is not None:
+                    self.film.discard()
+                raise
         self._finish()
 
     def _read(self) -> None:
@@ -535,6 +548,8 @@ class _Run:
             self.tables.flush()
 
     def _watch(self, frame: Frame) -> None:
+        if self.watch is not None:
+            self.watch(frame)
         self.frames, self.seconds = frame.number + 1, frame.time
         if self.film is not None:
             self.film.frame(frame)
@@ -576,7 +591,8 @@ class _Run:
             title = Path(self.source.name).name if self.source.kind == "file" else self.source.name
             self.picture.draw(self.out / "pictures" / f"{self.stem}.png", title)
         if self.wanted.elan and not self.source.still:
-            write_elan(self.out / "elan" / f"{self.stem}.eaf", self.source.name, self.episodes)
+            path = self.out / "elan" / f"{self.stem}.eaf"
+            write_elan(path, self.source.name, self.episodes, self.wanted.media)
         lost, broke_off = self.report.lost, self.report.broke_off
         damage = f"{lost} damaged frames cannot be decoded" if lost else ""
         note = "; ".join(part for part in (damage, broke_off, self.stopped) if part)

@@ -16,14 +16,16 @@ from tfen.faces.detection import FaceDetector
 from tfen.faces.detectors import make_detector
 from tfen.inference.engine import Engine
 from tfen.inference.export import load_for
-from tfen.inference.finding import FaceFinder, Seen, Step, on_grid
+from tfen.inference.finding import FaceFinder, Seen, Step, newest_on_grid, on_grid
 from tfen.inference.settings import AnalyzerSettings
 from tfen.inference.stages import ahead
-from tfen.video.reading import Frame, ReadReport, camera_frames, read_file, read_frames
+from tfen.video.reading import Frame, Moment, ReadReport, camera_frames, read_file, read_frames
 
 Array = np.ndarray
 Source = Path | str | int | np.ndarray | Iterable[Frame]
 """A film or photograph as its file, an address, "-" (standard input), a camera's number, a picture, or frames."""
+AHEAD = 96 * 2**20
+"""Bytes of decoded frames that may wait for the detector."""
 PICTURES_AT_ONCE = 16
 """Photographs whose faces go through the network together."""
 NEAR = 2
@@ -68,7 +70,7 @@ class Result:
 class _Track:
     """What is remembered of a face: by step, what was seen, its code for T, and the raw probabilities."""
 
-    seen: dict[int, tuple[Seen, Frame]] = field(default_factory=dict)
+    seen: dict[int, tuple[Seen, Moment]] = field(default_factory=dict)
     codes: dict[int, Any] = field(default_factory=dict)
     raw: dict[int, Array] = field(default_factory=dict)
     frames: int = 0
@@ -117,6 +119,7 @@ class Analyzer:
         with self._detector():  # an unfit one is reported now
             pass
         self._smooth = round(self.settings.smoothing / self.step)
+        self._live = live
         self._back = self.engine.frames - 1 if live else self.engine.frames // 2
         self._ahead = self.engine.frames - 1 - self._back
         self._wait = 0 if live else self._smooth
@@ -159,15 +162,20 @@ class Analyzer:
         """
         if isinstance(source, np.ndarray):
             return self._picture(source, watch)
-        frames = ahead(open_source(source, report), 8)
+        frames = open_source(source, report)
+        if not self._live:
+            frames = ahead(frames, 8, lambda frame: frame.bytes, AHEAD)
         if watch is not None:
             frames = _watched(frames, watch)
+        if self._live:  # a frame that waits is old when its turn comes: each is asked for when it can be looked at
+            return self._results(self._steps(frames))
         return self._results(ahead(self._steps(frames), 4))
 
     def _steps(self, frames: Iterable[Frame]) -> Iterator[Step]:
         with self._detector() as detector:
             finder = FaceFinder(detector, self.engine.size, 1 / self.step)
-            yield from finder.steps(on_grid(frames, self.step, self.engine.frames))
+            grid = newest_on_grid if self._live else on_grid
+            yield from finder.steps(grid(frames, self.step, self.engine.frames))
 
     def _picture(self, picture: Array, watch: Callable[[Frame], None] | None) -> Iterator[Result]:
         image = as_image(picture)
@@ -224,7 +232,7 @@ class Analyzer:
 
     def _results(self, steps: Iterable[Step]) -> Iterator[Result]:
         tracks: dict[int, _Track] = {}
-        shown: dict[int, Frame] = {}
+        shown: dict[int, Moment] = {}
         looked: deque[int] = deque(maxlen=4 * self.engine.frames)
         """Numbers of the latest steps at which a new frame was looked at."""
         last = -1
@@ -248,13 +256,13 @@ class Analyzer:
         yield from self._finish(tracks, shown, last, looked)
 
     def _finish(
-        self, tracks: dict[int, _Track], shown: dict[int, Frame], last: int, looked: Sequence[int]
+        self, tracks: dict[int, _Track], shown: dict[int, Moment], last: int, looked: Sequence[int]
     ) -> Iterator[Result]:
         for number in range(last + 1, last + 1 + self._ahead + self._wait):
             yield from self._advance(tracks, shown, number, looked)
 
     def _advance(
-        self, tracks: dict[int, _Track], shown: dict[int, Frame], number: int, looked: Sequence[int]
+        self, tracks: dict[int, _Track], shown: dict[int, Moment], number: int, looked: Sequence[int]
     ) -> Iterator[Result]:
         """Run T for the step whose window is complete now, and yield the results of the one that can be smoothed."""
         middle = number - self._ahead

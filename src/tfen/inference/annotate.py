@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tfen.inference.analyzer import Result
-from tfen.inference.colours import colour_of, rgb
+from tfen.inference.colours import UNCLEAR, colour_of, ink_on, rgb
 from tfen.inference.sound import add_sound
+from tfen.inference.trust import View, percent
 from tfen.video.reading import Frame
 
 Array = np.ndarray
@@ -25,9 +26,9 @@ TIMELINE = 10.0
 """Seconds that the timeline shows."""
 LARGEST = 1280
 """Longer side of the annotated film at most, pixels."""
+MOST_RATE = 30.0
+"""Frames in a second of the annotated film at most: frames that wait for their results take memory."""
 INK = (24, 28, 34)
-UNSURE = (235, 235, 235)
-"""Colour of a face without a label."""
 SMALLEST_TEXT = 9
 """Pixels."""
 
@@ -46,7 +47,9 @@ class AnnotatedFilm:
 
     def __init__(self, path: Path, expressions: Sequence[str], step: float, sound: Path | None = None) -> None:
         self._path, self._expressions, self._step, self._sound = path, tuple(expressions), step, sound
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[tuple[float, float, Array]] = deque()
+        """Time, scale and picture of the frames that wait."""
+        self._taken = -1.0
         self._steps: list[tuple[float, dict[int, Result]]] = []
         self._history: deque[tuple[float, Array]] = deque()
         self._output: Any = None
@@ -55,7 +58,18 @@ class AnnotatedFilm:
 
     def frame(self, frame: Frame) -> None:
         """Take a frame of the film; every frame, in order, before the results of its time."""
-        self._frames.append(frame)
+        if self._taken >= 0 and frame.time - self._taken < 0.9 / MOST_RATE:
+            return
+        self._taken = frame.time
+        width, height = frame.size
+        scale = min(1.0, LARGEST / max(height, width))
+        size = (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
+        self._frames.append((frame.time, scale, frame.scaled(*size)))
+
+    def discard(self) -> None:
+        """Forget the frames that wait: nobody wants the film any more."""
+        self._frames.clear()
+        self._sound = None
 
     def add(self, result: Result) -> None:
         """Take a result, in order of time."""
@@ -82,13 +96,12 @@ class AnnotatedFilm:
                 add_sound(self._path, self._sound)
 
     def _draw_until(self, time: float) -> None:
-        while self._frames and self._frames[0].time < time:
-            frame = self._frames.popleft()
-            faces = self._faces_at(frame.time)
-            picture = self._drawn(frame, faces)
-            if self._output is None and frame.time > 0:
-                self._encode(picture, 0.0)  # where the sound begins first, the first picture waits
-            self._encode(picture, frame.time)
+        while self._frames and self._frames[0][0] < time:
+            at, scale, picture = self._frames.popleft()
+            drawn = self._drawn(at, scale, picture, self._faces_at(at))
+            if self._output is None and at > 0:
+                self._encode(drawn, 0.0)  # where the sound begins first, the first picture waits
+            self._encode(drawn, at)
 
     def _faces_at(self, time: float) -> list[Result]:
         """Return what the faces show at a time, boxes and probabilities half-way between two steps."""
@@ -116,6 +129,10 @@ class AnnotatedFilm:
                     one.frame,
                     face,
                     box,  # type: ignore[arg-type]
+                    size=near.size,
+                    sharpness=near.sharpness,
+                    yaw=near.yaw,
+                    pitch=near.pitch,
                     probabilities=probabilities,
                     label=near.label,
                     confidence=near.confidence,
@@ -123,26 +140,21 @@ class AnnotatedFilm:
             )
         return found
 
-    def _drawn(self, frame: Frame, faces: list[Result]) -> Array:
-        height, width = frame.image.shape[:2]
-        scale = min(1.0, LARGEST / max(height, width))
-        size = (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
-        picture = (
-            cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA) if size != (width, height) else frame.image
-        )
+    def _drawn(self, time: float, scale: float, picture: Array, faces: list[Result]) -> Array:
+        size = picture.shape[1], picture.shape[0]
         band = max(56, size[1] // 6 // 2 * 2)
         out = np.full((size[1] + band, size[0], 3), INK, np.uint8)
         out[: size[1]] = picture
         text = max(12, round(min(size) / 26))
         line = max(1, round(min(size) / 240))
         boxes = [tuple(value * scale for value in face.box or ()) for face in faces]
-        colours = [rgb(colour_of(face.label, self._expressions)) if face.label else UNSURE for face in faces]
+        colours = [rgb(_colour(face, self._expressions)) for face in faces]
         for (left, top, wide, high), colour in zip(boxes, colours):
             corner = (round(left), round(top)), (round(left + wide), round(top + high))
             cv2.rectangle(out[: size[1]], *corner, colour, line, cv2.LINE_AA)
         for (x, y, words), colour in zip(place_labels([_label(face) for face in faces], boxes, size, text), colours):
             _plate(out[: size[1]], x, y, words, colour)
-        self._timeline(out[size[1] :], frame.time, faces, max(10, text - 2))
+        self._timeline(out[size[1] :], time, faces, max(10, text - 2))
         return out
 
     def _timeline(self, band: Array, time: float, faces: list[Result], text: int) -> None:
@@ -202,12 +214,25 @@ class AnnotatedFilm:
             self._output.mux(packet)
 
 
+def _doubts(face: Result) -> list[str]:
+    return View(face.size, face.sharpness, face.yaw, face.pitch).doubts()
+
+
+def _colour(face: Result, expressions: Sequence[str]) -> str:
+    return colour_of(face.label, expressions) if face.label and not _doubts(face) else UNCLEAR
+
+
 def _label(face: Result) -> tuple[str, ...]:
     """Return what is written beside a face, from the longest to the shortest form."""
-    if not face.label:
-        return f"{face.face}  not sure", f"{face.face} ?", f"{face.face}"
-    sure = round(100 * (face.confidence or 0))
-    return f"{face.face}  {face.label} {sure} %", f"{face.face} {face.label[:3]} {sure}", f"{face.face}"
+    doubts = _doubts(face)
+    if doubts or not face.label:
+        return f"{face.face}  {', '.join(doubts) or 'not sure'}", f"{face.face} ?", f"{face.face}"
+    sure = percent(face.confidence or 0)
+    return (
+        f"{face.face}  {face.label} {sure}",
+        f"{face.face} {face.label[:3]} {sure.removesuffix(' %')}",
+        f"{face.face}",
+    )
 
 
 def place_labels(
@@ -278,5 +303,4 @@ def _plate(out: Array, x: int, y: int, words: Array, colour: tuple[int, int, int
     x = max(0, min(x, out.shape[1] - words.shape[1] - 8))
     y = max(0, min(y, out.shape[0] - words.shape[0] - 4))
     out[y : y + words.shape[0] + 4, x : x + words.shape[1] + 8] = colour
-    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-    _blend(out, x + 4, y + 2, words, INK if bright > 130 else (255, 255, 255))
+    _blend(out, x + 4, y + 2, words, rgb(ink_on("#{:02x}{:02x}{:02x}".format(*colour))))

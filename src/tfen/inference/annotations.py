@@ -14,13 +14,14 @@ NO_DATE = "2000-01-01T00:00:00"
 """Both formats want a date; the same results give the same bytes."""
 
 
-def write_elan(path: Path, media: str, episodes: Sequence[Episode]) -> None:
+def write_elan(path: Path, media: str, episodes: Sequence[Episode], here: bool = True) -> None:
     """Write an ELAN document (EAF 3.0): a tier for each face, an annotation for each episode.
 
     Args:
         path: the .eaf file.
         media: the film, as a path or an address.
         episodes: of this film.
+        here: whether the film lies there; if not, ELAN looks for its name beside the document.
     """
     schema = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
     root = Element(
@@ -35,7 +36,7 @@ def write_elan(path: Path, media: str, episodes: Sequence[Episode]) -> None:
         },
     )
     header = SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
-    address = media if "://" in media else Path(media).resolve().as_uri()
+    address = "" if not here else media if "://" in media else Path(media).resolve().as_uri()
     kind = "video/mp4" if media.lower().endswith(".mp4") else "video/*"
     SubElement(
         header, "MEDIA_DESCRIPTOR", MEDIA_URL=address, MIME_TYPE=kind, RELATIVE_MEDIA_URL=f"./{Path(media).name}"

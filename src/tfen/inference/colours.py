@@ -1,17 +1,21 @@
-"""One colour for each expression, in every film, picture and page."""
+"""One colour for each expression, in every film, picture and page; letters, where colour alone must not tell."""
 
 from collections.abc import Sequence
 
 COLOURS = {
-    "neutral": "#a7adb5",
-    "anger": "#d1495b",
-    "contempt": "#9c6ade",
-    "disgust": "#6a994e",
-    "fear": "#3d5a80",
-    "happiness": "#f2b134",
-    "sadness": "#4a9fd8",
-    "surprise": "#2a9d8f",
+    "neutral": "#d3d5d8",
+    "anger": "#842d2d",
+    "contempt": "#d661c5",
+    "disgust": "#719021",
+    "fear": "#341368",
+    "happiness": "#eacb2d",
+    "sadness": "#2049c5",
+    "surprise": "#3c9e7d",
 }
+"""Apart for people with any of the three kinds of colour blindness, too: by lightness where hue does not tell."""
+UNCLEAR = "#8b9098"
+"""For a face of which nothing can be told."""
+INKS = ("#10151b", "#ffffff")
 OTHERS = ("#bc6c25", "#e07a9e", "#5f6caf", "#8d99ae")
 """For expressions of a set of one's own."""
 
@@ -22,6 +26,33 @@ def colour_of(expression: str, expressions: Sequence[str]) -> str:
         return COLOURS[expression]
     unknown = [name for name in expressions if name not in COLOURS]
     return OTHERS[unknown.index(expression) % len(OTHERS)]
+
+
+def ink_on(colour: str) -> str:
+    """Return the colour of words that can be read best on a colour."""
+    return max(INKS, key=lambda ink: contrast(ink, colour))
+
+
+def contrast(a: str, b: str) -> float:
+    """Return the contrast of two colours as WCAG 2 defines it, 1 to 21."""
+    low, high = sorted((_luminance(a), _luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = (value / 255 for value in rgb(colour))
+    red, green, blue = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def letters_of(expression: str, expressions: Sequence[str]) -> str:
+    """Return two letters, or more if it needs them, that no other expression begins with."""
+    count = 2
+    while count < len(expression) and any(
+        other != expression and other[:count] == expression[:count] for other in expressions
+    ):
+        count += 1
+    return expression[:count].capitalize()
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -74,5 +74,5 @@ class Engine:
     def _pixels(self, clips_BSHWC: Array) -> torch.Tensor:
         """Return what the network takes of each view of clips, (L, B, S, 3, H, W)."""
         clips, size = torch.from_numpy(clips_BSHWC), self._image_size
-        views = [centre_crop(clips, size)] if self._views == 1 else views(clips, size)
-        return torch.stack([to_network(view, self._data.normalise) for view in views])
+        each = [centre_crop(clips, size)] if self._views == 1 else views(clips, size)
+        return torch.stack([to_network(view, self._data.normalise) for view in each])

@@ -12,7 +12,7 @@ from tfen.faces.detection import FaceDetector
 from tfen.faces.landmarks import MOST_DOUBT, confirmed, packaged_landmarker
 from tfen.faces.pose import pose
 from tfen.inference.tracking import FaceTracker
-from tfen.video.reading import Frame
+from tfen.video.reading import Frame, Moment
 
 Array = np.ndarray
 
@@ -42,13 +42,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the time grid: its number, the frame that is shown then, and the faces in it.
+    """A step of the time grid: its number, which frame is shown then, and the faces in it.
 
     `new` is false where the same frame is shown as at the step before.
     """
 
     number: int
-    frame: Frame
+    frame: Moment
     faces: list[Seen]
     new: bool
 
@@ -74,6 +74,23 @@ def on_grid(frames: Iterable[Frame], step: float, most: int) -> Iterator[tuple[i
         last = int(np.ceil(round((before.time + min(interval, step)) / step, 6)))
         for k in range(number, max(last, number + 1 if number == 0 else 0)):
             yield k, before
+
+
+def newest_on_grid(frames: Iterable[Frame], step: float, most: int) -> Iterator[tuple[int, Frame]]:
+    """Yield the first frame of each step of `step` seconds as soon as it is there, for frames that come as time goes.
+
+    A step without a frame of its own shows the one before, `most` times in a row at most; then the numbers jump.
+    """
+    last, before = -1, None
+    for frame in frames:
+        number = int(frame.time / step + 1e-6)
+        if before is not None:
+            if number <= last:
+                continue
+            for k in range(last + 1, min(number, last + 1 + most)):
+                yield k, before
+        yield number, frame
+        last, before = number, frame
 
 
 class FaceFinder:
@@ -102,7 +119,7 @@ class FaceFinder:
             if new:
                 self._before = self.faces(frame.image)
                 shown = frame
-            yield Step(number, frame, self._before, new)
+            yield Step(number, Moment(frame.number, frame.time), self._before, new)
 
     def faces(self, image: Array) -> list[Seen]:
         """Return the faces of the next picture, (height, width, 3) uint8 RGB, ordered by their numbers."""

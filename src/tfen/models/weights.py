@@ -3,6 +3,7 @@
 import errno
 import pickle
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -12,9 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tfen.config import Settings, plain, settings_in
+from tfen.config import Settings, plain
 from tfen.errors import InputError, TfenError
-from tfen.files import read_json, whole_file, write_json
+from tfen.files import whole_file, write_json
+from tfen.models.description import read_description
 from tfen.models.graphs import GraphNetwork
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.tfen import TFEN
@@ -91,26 +93,29 @@ def load(source: str | Path) -> Loaded:
         InputError: there is no such thing, or it is damaged.
     """
     folder = _weights_folder(source)
-    config = read_json(folder / "config.json", "the configuration of weights")
-    try:
-        settings = settings_in(config["settings"], folder / "config.json")
-        expressions = tuple(str(name) for name in config["expressions"])
-        faces, form = int(config["faces"]), config.get("format", "torch")
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder / 'config.json'} is no configuration of tfen weights: {error!r} is wrong or missing"
-        ) from None
-    about = config.get("about", {})
-    if form != "torch":
-        graphs = GraphNetwork(folder, "openvino" if form == "openvino" else "onnxruntime")
+    described = read_description(folder / "config.json")
+    settings, expressions, about = described.settings, described.expressions, described.about
+    if described.form != "torch":
+        graphs = GraphNetwork(folder, "openvino" if described.form == "openvino" else "onnxruntime")
         return Loaded(graphs.eval(), settings, expressions, about, folder)
     path = folder / "model.safetensors"
-    network = build(settings, len(expressions), faces)
+    weights = {name: _full(value) for name, value in read_weights(path).items()}
+    if _least_parameters(settings, len(expressions)) > sum(value.numel() for value in weights.values()):
+        raise InputError(f"{path} does not fit its config.json: it is too small for width {settings.model.width}")
+    network = build(settings, len(expressions), described.faces)
     try:
-        network.load_state_dict({name: _full(value) for name, value in read_weights(path).items()})
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(f"{path} does not fit its config.json: {str(error).splitlines()[-1].strip()}") from None
     return Loaded(network.eval(), settings, expressions, about, folder)
+
+
+def _least_parameters(settings: Settings, expressions: int) -> float:
+    """Return how many parameters a network has at least, without building it: a wrong configuration may ask for more than
+    there is memory for."""
+    small = replace(settings, model=replace(settings.model, width=8))
+    count = sum(value.numel() for value in build(small, expressions, 0).parameters())
+    return 0.5 * count * (settings.model.width / 8) ** 2
 
 
 def load_torch(source: str | Path, to_do: str) -> Loaded:

@@ -34,7 +34,7 @@ def read_image(path: Path) -> np.ndarray:
     if image is not None:
         return image[..., ::-1]
     try:
-        with _opened(path) as picture:
+        with open_picture(path) as picture:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise InputError(f"{path} cannot be read as an image; replace it or take its sequence out of the set") from None
@@ -45,7 +45,7 @@ def is_animated(path: Path) -> bool:
     if path.suffix.lower() not in MOVING:
         return False
     try:
-        with _opened(path) as picture:
+        with open_picture(path) as picture:
             return bool(getattr(picture, "is_animated", False))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
@@ -59,7 +59,7 @@ def animation(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     """
     time = 0.0
     try:
-        with _opened(path) as picture:
+        with open_picture(path) as picture:
             for one in ImageSequence.Iterator(picture):
                 yield time, np.asarray(one.convert("RGB"))
                 time += (one.info.get("duration") or 0) / 1000 or STANDARD_DURATION
@@ -74,7 +74,8 @@ def _with_heif() -> None:
     register_heif_opener()
 
 
-def _opened(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
+    """Return a picture of which the header alone is read until its pixels are asked for; HEIC is known, too."""
     _with_heif()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pictures that are merely large

@@ -1,5 +1,6 @@
 """Frames of a film, a stream or a camera, one at a time, upright and in time; nothing is kept."""
 
+import os
 import re
 import sys
 import time
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -27,6 +28,8 @@ FORMATS = (
 NO_LENGTH, UNREAD = ("ogg", "mpegts", "mpeg", "gif"), 0.3
 """Containers whose header does not say how long they are, and the share of such a file behind its last packet above which it
 broke off."""
+THREADS = 4
+"""Threads of the decoder at most: each of them holds a frame."""
 WAIT = 10.0
 """Seconds until a silent address counts as gone."""
 
@@ -48,27 +51,80 @@ class Frame:
         image = _turned(_with_square_pixels(self._source.to_ndarray(format="rgb24"), self._aspect), self._source)
         return np.ascontiguousarray(image)
 
+    @property
+    def bytes(self) -> int:
+        """How much memory it holds, once its image was asked for."""
+        if isinstance(self._source, np.ndarray):
+            return self._source.nbytes
+        return sum(plane.buffer_size for plane in self._source.planes) + 3 * self._source.width * self._source.height
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image, pixels."""
+        if isinstance(self._source, np.ndarray):
+            return self._source.shape[1], self._source.shape[0]
+        width, height = _square_size(self._source.width, self._source.height, self._aspect)
+        return (height, width) if _lies_down(_display_matrix(self._source)) else (width, height)
+
+    def scaled(self, width: int, height: int) -> np.ndarray:
+        """Return the image at another, smaller size, (height, width, 3), without making the whole one."""
+        image = vars(self).get("image", self._source)
+        if not isinstance(image, np.ndarray):
+            share = width / self.size[0]
+            small = image.reformat(
+                max(1, round(image.width * share)), max(1, round(image.height * share)), "rgb24", interpolation="AREA"
+            )
+            image = _turned(_with_square_pixels(small.to_ndarray(), self._aspect), self._source)
+        if (image.shape[1], image.shape[0]) != (width, height):
+            image = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(image)
+
+
+def _square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """Return width and height with square pixels of an image whose pixels are `aspect` times as wide as high."""
+    return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
+
 
 def _with_square_pixels(image: np.ndarray, aspect: float) -> np.ndarray:
     """Return an image whose pixels are `aspect` times as wide as high with square ones; nothing gets smaller."""
     if aspect == 1.0:
         return image
-    height, width = image.shape[:2]
-    size = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+    size = _square_size(image.shape[1], image.shape[0], aspect)
     return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _turned(image: np.ndarray, frame: Any) -> np.ndarray:
     """Return an image turned and mirrored by the display matrix that its frame carries, to the nearest right angle."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = _display_matrix(frame)
     if matrix is None:
         return image
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
-    if abs(b) + abs(c) > abs(a) + abs(d):
+    a, b, c, d = matrix
+    if _lies_down(matrix):
         image, down, across = image.transpose(1, 0, 2), b, c
     else:
         down, across = d, a
     return image[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+
+
+def _display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
+    """Return a, b, c and d of x' = a x + c y, y' = b x + d y, which a frame carries; None where it is shown as it is."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return None
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _lies_down(matrix: tuple[int, int, int, int] | None) -> bool:
+    """Tell whether width and height are exchanged."""
+    return matrix is not None and abs(matrix[1]) + abs(matrix[2]) > abs(matrix[0]) + abs(matrix[3])
+
+
+class Moment(NamedTuple):
+    """Which frame it was, without its image: `number` from 0, `time` in seconds on the film's clock."""
+
+    number: int
+    time: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +136,8 @@ class Film:
     rate: float
     """Frames a second, on average."""
     has_sound: bool
+    width: int
+    height: int
 
 
 def look_at(path: Path) -> Film:
@@ -92,7 +150,9 @@ def look_at(path: Path) -> Film:
         stream = film.streams.video[0]
         seconds = float(film.duration / av.time_base) if film.duration else 0.0
         rate = float(stream.average_rate or 0)
-        return Film(stream.frames or round(seconds * rate), seconds, rate, bool(film.streams.audio))
+        return Film(
+            stream.frames or round(seconds * rate), seconds, rate, bool(film.streams.audio), stream.width, stream.height
+        )
 
 
 @dataclass
@@ -164,6 +224,7 @@ class _FilmReader:
         self._film, self._report = film, report
         self._stream = film.streams.video[0]
         self._stream.thread_type = "AUTO"
+        self._stream.codec_context.thread_count = min(THREADS, os.cpu_count() or 1)
         self.time_base = self._stream.time_base
         self._reached, self._bytes = 0.0, 0
         """Latest end of a packet of any track, in seconds and as a place in the file."""

@@ -1,34 +1,44 @@
-// A film or photograph: sent, watched while it is worked on, shown with its timeline.
-import { $, about, ask, drawBoxes, element, expressions, fail, legend, percent, seconds, table } from "./common.js";
+// Films and photographs: chosen, sent one after the other, listed, shown.
+import { $, about, ask, element, fail, percent, seconds } from "./common.js";
+import { canPlay, pause, send, watch } from "./sending.js";
+import { hide, show } from "./results.js";
 
-const limits = about.limits;
-$("limits").textContent = `At most ${limits.megabytes} MB and ${limits.seconds} seconds of film.`;
-let chosen = null, job = null, stream = null;
+const { limits } = about;
+const KEPT = "tfen-analyses"; // ids of this tab's analyses, so that a page that is loaded anew finds them again
+const items = [];
+let chosen = [], working = false, recorder = null;
 
-function choose(file) {
-  chosen = file ?? null;
-  $("start").disabled = !chosen;
+$("limits").textContent = `At most ${limits.megabytes} MB and ${limits.seconds} seconds of film. Results are deleted after ${Math.round(limits.kept_seconds / 60)} minutes.`;
+for (const [id, names] of [["weights", about.weights], ["detector", about.detectors]]) {
+  $(id).replaceChildren(...names.map((name) => element("option", { value: name, textContent: name })));
+  $(id).closest("label").hidden = names.length < 2;
 }
-$("file").addEventListener("change", () => choose($("file").files[0]));
+
+function choose(files) {
+  chosen = [...files];
+  $("start").disabled = !chosen.length;
+}
+$("file").addEventListener("change", () => choose($("file").files));
 for (const [name, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
   $("choose").addEventListener(name, (event) => {
     event.preventDefault();
     $("choose").classList.toggle("over", over);
     if (name === "drop" && event.dataTransfer.files.length) {
       $("file").files = event.dataTransfer.files;
-      choose(event.dataTransfer.files[0]);
+      choose(event.dataTransfer.files);
     }
   });
 }
-choose($("file").files[0]); // chosen before this page was ready
 $("choose").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (chosen) analyze(chosen, chosen.name);
+  fail("");
+  for (const file of chosen) add(file, file.name);
+  work();
 });
 
-let recorder = null;
 $("record").addEventListener("click", async () => {
   if (recorder) return recorder.stop();
+  fail("");
   try {
     const camera = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });
     const pieces = [];
@@ -38,7 +48,8 @@ $("record").addEventListener("click", async () => {
       camera.getTracks().forEach((track) => track.stop());
       recorder = null;
       $("record").textContent = "Record with the camera";
-      analyze(new Blob(pieces, { type: "video/webm" }), "recording.webm");
+      add(new Blob(pieces, { type: "video/webm" }), "recording.webm");
+      work();
     };
     recorder.start();
     $("record").textContent = "Stop recording and analyze";
@@ -47,149 +58,142 @@ $("record").addEventListener("click", async () => {
     fail("the camera cannot be used; allow it in the browser, or choose a film");
   }
 });
-$("record").disabled = false;
 
-async function analyze(file, name) {
-  $("failed").hidden = $("found").hidden = true;
+// The settings of the form, as the address of a request tells them.
+function settings() {
+  const of = (id) => $(id).value;
+  return {
+    annotate: $("annotate").checked, weights: of("weights"), window: of("window"), smoothing: of("smoothing"),
+    min_confidence: Number(of("min_confidence")) / 100, test_time_augmentation: of("test_time_augmentation"), detector: of("detector"),
+  };
+}
+
+function add(file, name) {
   if (file.size > limits.megabytes * 2 ** 20) return fail(`${name} is larger than ${limits.megabytes} MB`);
-  $("working").hidden = false;
-  $("choose").hidden = true;
-  $("doing").textContent = `Sending ${name}`;
-  $("progress").removeAttribute("value");
+  list({ file, name, settings: settings(), state: "listed" });
+}
+
+// Give an item its line in the list.
+function list(item) {
+  item.text = element("span", { className: "note", role: "status" });
+  item.bar = element("progress", { max: 1, ariaLabel: `Progress of ${item.name}`, hidden: true });
+  item.button = element("button", { type: "button", textContent: "Show", hidden: true, ariaLabel: `Show ${item.name}` });
+  item.remove = element("button", { type: "button", textContent: "Cancel", ariaLabel: `Cancel ${item.name}` });
+  item.line = element("li", {}, element("strong", { textContent: item.name }), item.text, item.bar, item.button, item.remove);
+  item.button.addEventListener("click", () => { show(item); $("title").scrollIntoView({ block: "nearest" }); });
+  item.remove.addEventListener("click", () => drop(item));
+  items.push(item);
+  $("list").append(item.line);
+  $("queue").hidden = false;
+  tell(item, "Waits to be sent");
+}
+
+function tell(item, text, part) {
+  item.text.textContent = text;
+  item.bar.hidden = part === undefined;
+  if (part === null) item.bar.removeAttribute("value");
+  else if (part !== undefined) item.bar.value = part;
+}
+
+// Cancel what is going on, or delete what is done; the focus goes to the next line.
+function drop(item) {
+  item.stop?.abort();
+  if (item.whole || item.state === "done") ask(`api/jobs/${item.id}`, { method: "DELETE" }).catch(() => {});
+  const k = items.indexOf(item);
+  items.splice(k, 1);
+  item.line.remove();
+  hide(item);
+  $("queue").hidden = !items.length;
+  (items[Math.min(k, items.length - 1)]?.remove ?? $("file")).focus();
+  remember();
+}
+
+function remember() {
+  sessionStorage.setItem(KEPT, JSON.stringify(items.filter((item) => item.id).map(({ id, name }) => ({ id, name }))));
+}
+
+async function work() {
+  if (working) return;
+  working = true;
+  for (let item; (item = items.find((one) => one.state === "listed"));) await analyze(item);
+  working = false;
+}
+
+async function analyze(item) {
+  item.state = "under way";
+  item.stop = new AbortController();
+  const { signal } = item.stop;
   try {
-    const query = new URLSearchParams({ name, annotate: $("annotate").checked });
-    job = await ask(`api/jobs?${query}`, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
-    await watch();
-    if (job) show(await ask(`api/jobs/${job.id}/results`), file);
+    if (!item.id) {
+      if (!item.settings.annotate && item.file.type.startsWith("video/") && !(await canPlay(item.file))) item.settings.annotate = true;
+      item.status = await sent(item, signal);
+      item.id = item.status.id;
+      remember();
+    }
+    await watch(item.id, (rows) => { item.rows = rows; if (item.open) show(item); }, (state) => progress(item, state), signal);
+    await finish(item);
   } catch (error) {
-    fail(error.message);
+    if (error.name === "AbortError") return;
+    item.state = "failed";
+    item.id = undefined;
+    remember();
+    tell(item, error.message);
+    item.remove.textContent = "Remove";
+    fail(`${item.name}: ${error.message}`);
   }
-  $("working").hidden = true;
-  $("choose").hidden = false;
 }
 
-function watch() {
-  return new Promise((finished, failed) => {
-    stream = new EventSource(`api/jobs/${job.id}/events`);
-    stream.addEventListener("state", (event) => {
-      const state = JSON.parse(event.data);
-      $("doing").textContent = state.state === "waiting" ? "Waiting for another film to end" : `Looking at ${state.name}: ${state.results} results`;
-      if (state.state === "working" && state.share) $("progress").value = state.share;
-      if (state.state === "done") { stream.close(); finished(); }
-      if (state.state === "failed") { stream.close(); failed(new Error(state.error)); }
-    });
-    stream.onerror = () => { stream.close(); job ? failed(new Error("the connection broke off")) : finished(); };
-    $("cancel").onclick = () => {
-      ask(`api/jobs/${job.id}`, { method: "DELETE" }).catch(() => {});
-      stream.close();
-      job = null;
-      finished();
-    };
-  });
-}
-
-let playing = 0;
-function show(whole, file) {
-  const still = whole.kind === "photograph";
-  const faces = new Map();
-  for (const row of whole.results) {
-    if (row.face === null) continue;
-    if (!faces.has(row.face)) faces.set(row.face, []);
-    faces.get(row.face).push(row);
-  }
-  const address = URL.createObjectURL(file);
-  const picture = still ? element("img", { src: address, alt: `The photograph ${whole.name}` })
-    : element("video", { src: address, controls: true, playsInline: true, muted: true });
-  if (!still) picture.setAttribute("aria-label", `The film ${whole.name}`);
-  const overlay = element("canvas");
-  $("stage").replaceChildren(picture, overlay);
-  picture.onerror = () => {
-    if ($("annotate").checked && picture.src === address) picture.src = `api/jobs/${whole.id}/film.mp4`;
-    else if (!still) fail("this browser cannot play the film; the results are below");
-  };
-  $("found").hidden = false;
-  legend($("legend"));
-  const end = Math.max(0.2, ...whole.results.map((row) => row.time)) + about.step;
-  const lines = still ? [] : [...faces].sort((a, b) => b[1].length - a[1].length).slice(0, 8).sort((a, b) => a[0] - b[0]);
-  $("timeline").replaceChildren(...lines.flatMap(([face, rows]) => timeline(face, rows, end, picture)));
-  $("hint").hidden = still;
-  cancelAnimationFrame(playing);
-  const size = () => still ? [picture.naturalWidth, picture.naturalHeight] : [picture.videoWidth, picture.videoHeight];
-  const frame = () => {
-    const [width, height] = size();
-    if (width) drawBoxes(overlay, at(faces, still ? 0 : picture.currentTime), width, height);
-    for (const cursor of document.querySelectorAll(".timeline canvas")) cursor.mark?.(picture.currentTime);
-    playing = requestAnimationFrame(frame);
-  };
-  frame();
-  const jump = (time) => {
-    const button = element("button", { type: "button", textContent: seconds(time), disabled: still });
-    button.addEventListener("click", () => { picture.currentTime = time; picture.scrollIntoView({ block: "nearest" }); });
-    return button;
-  };
-  table($("people"), [["Face"], ["From"], ["To"], ["Mostly", true], ["Confidence"], ...expressions.map((name) => [name])],
-    whole.summary.map((one) => [one.face, jump(one.first), jump(one.last), one.main, percent(one.confidence),
-      ...expressions.map((name) => percent(one[`share_${name}`]))]));
-  if (!whole.summary.length) $("people").replaceChildren(element("caption", { textContent: "No face was seen." }));
-  table($("episodes"), [["Face"], ["Expression", true], ["Onset"], ["Apex"], ["Offset"], ["Lasts"], ["Peak"]],
-    whole.episodes.map((one) => [one.face, one.expression, jump(one.onset), jump(one.apex), jump(one.offset), seconds(one.duration), percent(one.peak)]));
-  if (!whole.episodes.length) $("episodes").replaceChildren(element("caption", { textContent: still ? "A photograph has no episodes." : "No expression but neutral was shown." }));
-  const files = ["results.csv", "episodes.csv", "summary.csv", "results.jsonl", ...($("annotate").checked && !still ? ["film.mp4"] : [])];
-  $("downloads").replaceChildren(...files.map((name) => element("a", { className: "button", href: `api/jobs/${whole.id}/${name}`, download: name, textContent: name })));
-  $("found").scrollIntoView({ block: "start" });
-}
-
-// The rows of a time, boxes half-way between two steps.
-function at(faces, time) {
-  const found = [];
-  for (const rows of faces.values()) {
-    let k = rows.findIndex((row) => row.time > time);
-    if (k < 0) k = rows.length;
-    const before = rows[k - 1], after = rows[k];
-    if (!before) { if (after && after.time - time < 0.05) found.push(after); continue; }
-    if (time - before.time > 2 * about.step) continue;
-    const share = after && after.time - before.time < 3 * about.step ? (time - before.time) / (after.time - before.time) : 0;
-    const mixed = { ...(share < 0.5 || !after ? before : after) };
-    for (const name of ["left", "top", "width", "height"]) mixed[name] = before[name] + share * ((after ?? before)[name] - before[name]);
-    found.push(mixed);
-  }
-  return found;
-}
-
-function timeline(face, rows, end, video) {
-  const canvas = element("canvas", { tabIndex: 0, width: 1200, height: 96 });
-  for (const [name, value] of Object.entries({ role: "slider", "aria-label": `Face ${face} over time, seconds`, "aria-valuemin": 0, "aria-valuemax": end.toFixed(1), "aria-valuenow": 0 })) canvas.setAttribute(name, value);
-  const pen = canvas.getContext("2d"), plot = element("canvas", { width: 1200, height: 96 }), inner = plot.getContext("2d");
-  for (const row of rows) {
-    let y = plot.height;
-    const x = row.time / end * plot.width, width = about.step / end * plot.width + 1;
-    for (const name of expressions) {
-      const height = row[name] * plot.height;
-      inner.fillStyle = about.expressions[name];
-      inner.fillRect(x, y - height, width, height + 0.5);
-      y -= height;
+async function sent(item, signal) {
+  for (;;) {
+    tell(item, "Sending", null);
+    try {
+      return await send(item.file, { ...item.settings, name: item.name }, (part) => tell(item, `Sending: ${Math.round(100 * part)} %`, part), signal);
+    } catch (error) {
+      if (!error.again) throw error;
+      tell(item, `Others' films wait; it is sent again in about ${error.again} s`);
+      await pause(error.again, signal);
     }
   }
-  canvas.mark = (time) => {
-    pen.clearRect(0, 0, canvas.width, canvas.height);
-    pen.drawImage(plot, 0, 0);
-    pen.fillStyle = getComputedStyle(document.body).color;
-    pen.fillRect(time / end * canvas.width - 2, 0, 4, canvas.height);
-    canvas.setAttribute("aria-valuenow", time.toFixed(1));
-  };
-  const seek = (event) => {
-    const box = canvas.getBoundingClientRect();
-    video.currentTime = Math.max(0, Math.min(end, (event.clientX - box.left) / box.width * end));
-  };
-  canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); seek(event); });
-  canvas.addEventListener("pointermove", (event) => event.buttons && seek(event));
-  canvas.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[event.key];
-    if (event.key === "Home") video.currentTime = 0;
-    else if (event.key === "End") video.currentTime = end;
-    else if (step) video.currentTime = Math.max(0, Math.min(end, video.currentTime + step));
-    else return;
-    event.preventDefault();
-  });
-  return [element("span", { textContent: `face ${face}` }), canvas];
 }
+
+function progress(item, state) {
+  item.status = state;
+  const left = state.left === null ? "" : `, about ${Math.max(1, Math.round(state.left))} s left`;
+  if (state.state === "waiting") tell(item, `Waits: ${state.place} ${state.place === 1 ? "film comes" : "films come"} before it${left}`, null);
+  if (state.state === "working") tell(item, `${seconds(state.reached)} read${state.share ? ` (${percent(state.share)})` : ""}, ${state.count} results${left}`, state.share || null);
+  if (state.state === "working" && !item.open && !items.some((one) => one !== item && one.open && one.whole)) open(item);
+  if (item.open) show(item);
+}
+
+function open(item) {
+  for (const one of items) one.open = one === item;
+  item.rows ??= [];
+  show(item);
+}
+
+async function finish(item) {
+  item.whole = await ask(`api/jobs/${item.id}/results`);
+  item.status = item.whole;
+  item.state = "done";
+  item.button.hidden = false;
+  item.button.addEventListener("click", () => open(item));
+  item.remove.textContent = "Delete";
+  item.remove.ariaLabel = `Delete ${item.name}`;
+  const faces = item.whole.summary.length;
+  const found = `${faces || "no"} ${faces === 1 ? "face" : "faces"}, ${item.whole.episodes.length} episodes`;
+  tell(item, item.status.complete === false ? `Read to ${seconds(item.status.reached)} only: ${found}` : `Done: ${found}`);
+  if (item.open || !items.some((one) => one.open)) open(item);
+}
+
+// A page that is loaded anew finds its analyses again; their files are not kept.
+for (const { id, name } of JSON.parse(sessionStorage.getItem(KEPT) ?? "[]")) {
+  const status = await ask(`api/jobs/${id}`).catch(() => null);
+  if (status) list({ id, name, status, rows: [], state: "listed", settings: {} });
+}
+addEventListener("beforeunload", (event) => {
+  if (items.some((item) => !item.id && item.state !== "failed")) event.preventDefault(); // what was not sent yet would be lost
+});
+choose($("file").files); // chosen before this page was ready
+$("record").disabled = false;
+remember();
+work();

@@ -1,19 +1,23 @@
 // The camera, now: pictures go out, boxes and bars come back.
-import { $, about, drawBoxes, element, expressions, fail, percent } from "./common.js";
+import { $, about, attributes, element, expressions, fail, percent } from "./common.js";
+import { drawBoxes } from "./boxes.js";
+import { isClear, verdict, viewOf } from "./trust.js";
 
 const RATE = 12; // pictures in a second
-const video = $("video"), small = element("canvas"), sent = new Map();
+const OLD = 1.5; // seconds after which what was told is not shown any more
+const video = $("video"), small = element("canvas");
 let socket = null, timer = 0, rows = [], camera = null;
 
 const bars = new Map(expressions.map((name) => {
   const inner = element("div"), number = element("span", { textContent: "" });
-  inner.style.background = about.expressions[name];
+  inner.style.background = about.expressions[name].colour;
   $("bars").append(element("span", { textContent: name }), element("div", { className: "bar" }, inner), number);
   return [name, [inner, number]];
 }));
+$("trust").textContent = about.trust.sentence;
 
 $("start").addEventListener("click", async () => {
-  $("failed").hidden = true;
+  fail("");
   try {
     camera = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });
   } catch {
@@ -21,9 +25,11 @@ $("start").addEventListener("click", async () => {
   }
   video.srcObject = camera;
   await video.play();
+  nobody();
   $("stage").hidden = $("told").hidden = false;
-  $("start").disabled = true;
   $("stop").disabled = false;
+  $("stop").focus(); // before the button that had it is switched off
+  $("start").disabled = true;
   $("state").textContent = "Connecting";
   socket = new WebSocket(new URL("api/live", location.href).href.replace(/^http/, "ws"));
   socket.binaryType = "arraybuffer";
@@ -41,15 +47,17 @@ function stop() {
   socket = null;
   open?.close();
   camera?.getTracks().forEach((track) => track.stop());
-  rows = [];
-  $("stage").hidden = true;
+  video.srcObject = null;
+  nobody();
+  $("stage").hidden = $("told").hidden = true;
   $("start").disabled = false;
+  if (document.activeElement === $("stop") || document.activeElement === document.body) $("start").focus();
   $("stop").disabled = true;
   $("state").textContent = "Stopped";
 }
 
 function send() {
-  if (!socket || socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > 200000) return;
+  if (!socket || socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > 0) return; // the newest picture alone
   small.width = 480;
   small.height = Math.round(480 * video.videoHeight / video.videoWidth) || 270;
   small.getContext("2d").drawImage(video, 0, 0, small.width, small.height);
@@ -62,12 +70,25 @@ function send() {
   }, "image/jpeg", 0.8);
 }
 
+function nobody() {
+  rows = [];
+  $("label").textContent = "nobody";
+  $("view").textContent = $("delay").textContent = "";
+  for (const [inner, number] of bars.values()) {
+    inner.style.width = "0";
+    number.textContent = "";
+  }
+}
+
 function told() {
   const seen = rows.filter((row) => row.face !== null).sort((a, b) => b.width - a.width)[0];
-  $("label").textContent = seen ? `${seen.label ?? "not sure"}` : "nobody";
-  if (!seen) return;
+  if (!seen) return nobody();
+  $("label").textContent = isClear(seen) ? seen.label : verdict(seen, percent);
+  $("view").textContent = `${isClear(seen) ? `${percent(seen.confidence)}; ` : ""}${viewOf(seen)}`;
+  $("bars").classList.toggle("unclear", !isClear(seen));
   for (const [name, [inner, number]] of bars) {
     inner.style.width = `${100 * seen[name]}%`;
+    attributes(inner, { "data-share": seen[name] });
     number.textContent = percent(seen[name]);
   }
   const delay = performance.now() / 1000 - seen.time;
@@ -77,6 +98,7 @@ function told() {
 
 function draw() {
   if (!socket) return;
-  drawBoxes($("overlay"), rows.filter((row) => row.face !== null), small.width || 480, small.height || 270);
+  const now = performance.now() / 1000;
+  drawBoxes($("overlay"), rows.filter((row) => row.face !== null && now - row.time < OLD), small.width || 480, small.height || 270);
   requestAnimationFrame(draw);
 }

@@ -1,11 +1,17 @@
 // Finished cross-validations, side by side.
-import { $, ask, element, table } from "./common.js";
+import { $, ask, element, emptyTable, table } from "./common.js";
 
 const runs = await ask("api/runs");
-table($("runs"), [["Run", true], ["Accuracy"], ["UAR"], ["Deviation over folds"], ["Folds"], ["Sequences"], ["Subjects"], ["Set", true], ["Network", true], ["Epoch", true]],
-  runs.map((one) => [
-    one.report ? element("a", { href: `runs/${one.report}`, textContent: one.run }) : one.run,
-    `${(100 * one.accuracy).toFixed(1)} %`, `${(100 * one.uar).toFixed(1)} %`, `${(100 * one.std).toFixed(1)} %`,
-    one.folds, one.sequences, one.subjects, one.set, one.variant, one.epoch_chosen_by,
-  ]));
-if (!runs.length) $("runs").replaceChildren(element("caption", { textContent: "No finished run was found. Make one with tfen crossval, and its report with tfen report." }));
+const figure = (share) => `${(100 * share).toFixed(1)} %`;
+table($("runs"), [
+  { text: "Run", left: true }, { text: "Accuracy", help: "Share of all sequences that were told rightly." },
+  { text: "UAR", help: "Mean over the expressions of the share told rightly." },
+  { text: "Deviation over folds", help: "Standard deviation of the folds' accuracies; a single fold has none." },
+  { text: "Folds" }, { text: "Sequences" }, { text: "Subjects" }, { text: "Set", left: true }, { text: "Network", left: true },
+  { text: "Epoch", left: true, help: "What chose the epoch that is reported." },
+], runs.map((one) => [
+  one.report ? element("a", { href: `runs/${one.report}`, textContent: one.run }) : one.run,
+  figure(one.accuracy), figure(one.uar), one.folds < 2 || one.std === null ? "–" : figure(one.std),
+  `${one.folds}`, `${one.sequences}`, `${one.subjects}`, one.set, one.variant, one.epoch_chosen_by,
+]));
+if (!runs.length) emptyTable($("runs"), "No finished run was found. Make one with tfen crossval, and its report with tfen report.");

@@ -1,0 +1,129 @@
+"""What a client may choose for an analysis, and the analyzers that do it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from threading import Lock
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tfen.app.uploads import Refused
+from tfen.errors import InputError
+from tfen.faces.detectors import DETECTORS, make_detector
+from tfen.inference.analyzer import Analyzer
+from tfen.inference.settings import AnalyzerSettings
+from tfen.models.weights import Loaded, load
+
+
+class Wishes(BaseModel):
+    """Settings of an analysis, as the address of a request tells them; those of `tfen analyze`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: Annotated[str, Field(max_length=300, description="The file's name, for display.")] = ""
+    weights: Annotated[str, Field(description="One of the weights that `/api/version` lists; the first if empty.")] = ""
+    window: Annotated[float, Field(ge=0.1, le=60, description="Seconds of film that a result rests on.")] = 1.0
+    smoothing: Annotated[
+        float, Field(ge=0, le=10, description="Seconds over which neighbouring results are averaged; 0 for none.")
+    ] = 0.2
+    min_confidence: Annotated[
+        float, Field(ge=0, le=1, description="Results whose confidence is below it get no label.")
+    ] = 0.0
+    test_time_augmentation: Annotated[
+        Literal["1", "6"],
+        Field(description="Views of each face whose results are averaged: 6, or 1, which is faster."),
+    ] = "6"
+    detector: Annotated[str, Field(description="One of the detectors that `/api/version` lists.")] = "haar"
+
+
+class JobWishes(Wishes):
+    """What a queued analysis may have beside."""
+
+    annotate: Annotated[bool, Field(description="Also make the film with boxes, labels and a timeline.")] = False
+    attended: Annotated[
+        bool,
+        Field(description="Give the analysis up when nobody listens to its events for a few seconds."),
+    ] = False
+
+
+@dataclass
+class Analyzers:
+    """Makes the analyzer that a client asks for; each of the weights is loaded once, when it is first needed.
+
+    Args:
+        weights: what may be chosen, the first if nothing is chosen.
+
+    Raises:
+        InputError: the first weights cannot be loaded.
+    """
+
+    weights: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self._loaded: dict[str, Loaded] = {}
+        self._lock = Lock()
+        self.first = self.make(Wishes())
+        """With the settings that are taken if nothing is chosen."""
+
+    def name_of(self, wishes: Wishes) -> str:
+        """Return the weights that were chosen.
+
+        Raises:
+            Refused: they are not offered.
+        """
+        name = wishes.weights or self.weights[0]
+        if name not in self.weights:
+            raise Refused(422, f"weights: {name!r} is not offered here; choose from {', '.join(self.weights)}")
+        return name
+
+    def check(self, wishes: Wishes) -> None:
+        """Check what can only be checked here.
+
+        Raises:
+            Refused: weights or a detector that are not offered.
+        """
+        self.name_of(wishes)
+        if wishes.detector not in detectors():
+            raise Refused(
+                422, f"detector: {wishes.detector!r} is not offered here; choose from {', '.join(detectors())}"
+            )
+
+    def load(self, name: str) -> Loaded:
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = load(name)
+            return self._loaded[name]
+
+    def make(self, wishes: Wishes) -> Analyzer:
+        """Return an analyzer.
+
+        Raises:
+            InputError: weights that cannot be loaded.
+        """
+        return Analyzer(
+            self.load(self.name_of(wishes)),
+            settings=AnalyzerSettings(
+                detector=wishes.detector,
+                window=wishes.window,
+                smoothing=wishes.smoothing,
+                min_confidence=wishes.min_confidence,
+                test_time_augmentation=1 if wishes.test_time_augmentation == "1" else 6,
+            ),
+        )
+
+    def live(self) -> Analyzer:
+        """Return the analyzer of cameras."""
+        return Analyzer(self.load(self.weights[0]), live=True, window=0.8, smoothing=0.4)
+
+
+@cache
+def detectors() -> tuple[str, ...]:
+    """Return the detectors that work on this machine without further files."""
+    there = []
+    for name in DETECTORS:
+        try:
+            make_detector(name)
+        except InputError:
+            continue
+        there.append(name)
+    return tuple(there)
