@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfen.errors import InputError, TfenError
+from tfen.errors import InputError, TfenError, needs_extra
 from tfen.progress import meter
 from tfen.stopping import Stop
 
@@ -65,7 +65,7 @@ def spread(
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         import ray
     except ImportError:
-        raise InputError("--ray needs the package ray: pip install 'tfen[ray]'") from None
+        raise needs_extra("--ray", "ray") from None
     local = cluster.ray == "local"
     if not local and cluster.ray != "auto":
         _reach(str(cluster.ray))  # Ray itself tries for minutes
