@@ -15,7 +15,7 @@ import numpy as np
 import openpyxl
 import pytest
 from conftest import refuses, rows
-from films import damage, scene, still, write_film
+from films import actor, damage, scene, still, write_film
 
 from tfen import Analyzer
 from tfen.cli import main
@@ -276,3 +276,12 @@ def test_results_as_a_data_frame(actors: Path, weights: Path, monkeypatch: pytes
     assert isinstance(table, pandas.DataFrame)
     assert table["face"].tolist() == [0]
     assert table["label"][0] in analyzer.expressions
+
+
+def test_a_photograph_that_a_face_fills_is_looked_at_with_a_border(actors: Path, weights: Path) -> None:
+    face = cv2.resize(actor(actors, "s0000-neutral")[0][38:120, 38:112], (300, 330), interpolation=cv2.INTER_CUBIC)
+    (result,) = Analyzer(weights)(face)
+    assert result.face == 0
+    assert result.box is not None
+    left, top, width, height = result.box
+    assert (left + width / 2, top + height / 2) == (pytest.approx(150, abs=40), pytest.approx(165, abs=50))

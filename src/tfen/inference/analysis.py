@@ -486,6 +486,18 @@ def _frames(source: AnalysisInput) -> int | None:
         return 0
 
 
+def _summary_picture(analyzer: Analyzer) -> "SummaryPicture":
+    from tfen.inference.picture import SummaryPicture  # brings Matplotlib along
+
+    return SummaryPicture(analyzer.expressions, analyzer.step)
+
+
+def _annotated_film(source: AnalysisInput, path: Path, analyzer: Analyzer) -> "AnnotatedFilm":
+    from tfen.inference.annotate import AnnotatedFilm
+
+    return AnnotatedFilm(path, analyzer.expressions, analyzer.step, source.file if source.kind == "file" else None)
+
+
 class _Run:
     """One source on its way into the tables."""
 
@@ -510,17 +522,10 @@ class _Run:
         self.frames, self.seconds, self.report, self.ready = 0, 0.0, ReadReport(), ready
         self.stopped = ""
         moving = not source.still
-        self.picture: SummaryPicture | None = None
-        self.film: AnnotatedFilm | None = None
-        if wanted.pictures and moving:
-            from tfen.inference.picture import SummaryPicture  # brings Matplotlib along
-
-            self.picture = SummaryPicture(analyzer.expressions, analyzer.step)
-        if wanted.annotate and moving:
-            from tfen.inference.annotate import AnnotatedFilm
-
-            sound = source.file if source.kind == "file" else None
-            self.film = AnnotatedFilm(out / "films" / f"{stem}.mp4", analyzer.expressions, analyzer.step, sound)
+        self.picture = _summary_picture(analyzer) if wanted.pictures and moving else None
+        self.film = (
+            _annotated_film(source, out / "films" / f"{stem}.mp4", analyzer) if wanted.annotate and moving else None
+        )
 
     def go(self) -> None:
         """Analyse it and write everything; an annotated film can be played whatever ends it."""
