@@ -29,6 +29,11 @@ class Cluster:
     "GPUs for each piece of work; a part of one may be given."
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def use_threads(count: int) -> None:
     """Keep this process to some threads: full teams in every worker would wait for each other most of the time."""
     import cv2

@@ -13,8 +13,10 @@ from tfen.cli.options import Files, Flags
 from tfen.errors import InputError, needs_extra
 from tfen.faces.detectors import DETECTORS
 from tfen.inference.settings import AnalyzerSettings
-from tfen.spread import Cluster
+from tfen.spread import Cluster, cores, use_threads
 
+STAGES = 2
+"""Parts of an analysis that compute at the same time, finding faces and the network: each gets its share of the cores."""
 DAMAGED = 3
 """Exit code where all files were read, and one of them is damaged or broke off."""
 
@@ -71,6 +73,7 @@ def analyze(
 
     if not json_schema and not inputs:
         raise InputError("nothing to analyze: give films, photographs, folders, a camera's number or an address")
+    use_threads(max(1, cores() // STAGES))
     make = partial(Analyzer, weights, settings=settings)
     analyzer = make()
     if json_schema or not inputs:
