@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tfen.app.wishes import Analyzers
+from tfen.faces.detection import HaarDetector
 from tfen.inference.analyzer import Analyzer
 from tfen.inference.finding import newest_on_grid
 from tfen.video.reading import Frame
@@ -50,11 +51,13 @@ def _watch(address: str, picture: bytes, rate: float, seconds: float, delays: li
 def test_answers_are_less_than_two_steps_old_with_two_viewers_and_a_slow_detector(
     weights: Path, actors: Path, monkeypatch: pytest.MonkeyPatch, rate: float
 ) -> None:
-    picture = cv2.imencode(".jpg", cv2.resize(still(actors, 0.1)[0][0][..., ::-1], (480, 270)))[1].tobytes()
+    image = cv2.resize(still(actors, 0.1)[0][0], (480, 270))
+    picture = cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
+    faces = HaarDetector().detect(image)
 
     def live(self: Analyzers) -> Analyzer:
         return Analyzer(
-            self.load(self.weights[0]), live=True, window=0.8, smoothing=0.4, detector=SlowDetector(0.08),
+            self.load(self.weights[0]), live=True, window=0.8, smoothing=0.4, detector=SlowDetector(0.1, faces),
             test_time_augmentation=1,
         )  # fmt: skip
 
