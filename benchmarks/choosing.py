@@ -25,9 +25,9 @@ from tfen.evaluation.calibration import reliability
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.statistics import CONFIDENCE, RESAMPLES
 from tfen.inference.engine import Engine
+from tfen.inference.prediction import prediction
 from tfen.progress import meter
-from tfen.training.crossval import held_back
-from tfen.training.fold import prediction
+from tfen.training.on_all import held_back
 
 KINDS = ("clips", "apexes", "calm")
 Judged = dict[tuple[str, str], list[Prediction]]

@@ -24,7 +24,8 @@ from tfen.config import Settings, make_settings
 from tfen.data.clips import Batch, Clips, FrameStore, face_labels
 from tfen.data.prepared import PreparedSet, open_set
 from tfen.models.weights import build
-from tfen.training.adversarial import Game, is_adversary_turn, prepare_network
+from tfen.training.adversarial import Game
+from tfen.training.devices import prepare_network
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -71,7 +72,7 @@ def epoch(game: Game, clips: Clips, batch: int, steps: int) -> tuple[float, floa
         waiting += time.perf_counter() - before
         if one is None:
             break
-        if is_adversary_turn(step, 1, game.settings):
+        if game.is_adversary_turn(step, 1):
             game.adversary_step(one)
         else:
             game.network_step(one)

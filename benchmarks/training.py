@@ -18,7 +18,7 @@ from tfen.config import make_settings
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.prepared import SequenceRecord, open_set, write_set
 from tfen.models.weights import build
-from tfen.training.adversarial import Game, is_adversary_turn
+from tfen.training.adversarial import Game
 from tfen.training.losses import confusion_loss, expression_loss, identification_loss, network_loss
 
 
@@ -88,7 +88,7 @@ def main() -> None:
         def epoch() -> int:
             count = 0
             for step, ready in enumerate(clips.training(1, batch, 0), 1):
-                if is_adversary_turn(step, 1, settings.train):
+                if game.is_adversary_turn(step, 1):
                     game.adversary_step(ready)
                 else:
                     game.network_step(ready)
@@ -100,7 +100,7 @@ def main() -> None:
         together = []
         for _ in range(7):
             network_time, adversary_time = timed(network_parts, 3), timed(adversary_parts, 3)
-            turns = sum(is_adversary_turn(step, 1, settings.train) for step in range(1, steps + 1))
+            turns = sum(game.is_adversary_turn(step, 1) for step in range(1, steps + 1))
             apart.append(turns * adversary_time + (steps - turns) * network_time)
             together.append(timed(epoch, 1))
         ratio = statistics.median(a / b for a, b in zip(together, apart))

@@ -105,15 +105,18 @@ def damage(film: Path, packets: Iterable[int]) -> Path:
 
 def write_heic(path: Path, tiles: list[Image], columns: int) -> Path:
     """Write a photograph as phones do: tiles that are HEVC pictures of their own, and an item that lays them out."""
-    coded = []
+    coded, settings = [], b""
     for tile in tiles:
-        film = write_film(path.with_suffix(".tile.mp4"), [tile], [0], "libx265")
-        data = film.read_bytes()
-        at = data.index(b"hvcC") - 4
-        settings = data[at : at + int.from_bytes(data[at : at + 4], "big")]
-        with av.open(str(film)) as opened:
-            coded.append(bytes(next(opened.demux(opened.streams.video[0]))))
+        film = write_film(path.with_suffix(".hevc"), [tile], [0], "libx265")
+        units = [unit.rstrip(b"\0") for unit in film.read_bytes().split(b"\0\0\1")[1:]]
         film.unlink()
+        of = {unit[0] >> 1: unit for unit in units}
+        coded.append(b"".join(len(unit).to_bytes(4, "big") + unit for unit in units if unit[0] >> 1 < 32))
+        profile = of[33].replace(b"\0\0\3", b"\0\0")[3:15]
+        headers = [
+            bytes([0x80 | kind]) + b"\0\1" + len(of[kind]).to_bytes(2, "big") + of[kind] for kind in (32, 33, 34)
+        ]
+        settings = b"\1" + profile + b"\xf0\0\xfc\xfd\xf8\xf8\0\0\x0f\3" + b"".join(headers)
     count, (high, wide) = len(tiles), tiles[0].shape[:2]
     rows, grid = count // columns, count + 1
 
@@ -128,7 +131,7 @@ def write_heic(path: Path, tiles: list[Image], columns: int) -> Path:
     names = [box(b"infe", n(2, 1), n(0, 3), n(k), n(0), kind, b"\0") for k, kind in
              [*((k, b"hvc1") for k in range(1, count + 1)), (grid, b"grid")]]  # fmt: skip
     properties = box(
-        b"ipco", settings, box(b"ispe", n(0, 4), n(wide, 4), n(high, 4)),
+        b"ipco", box(b"hvcC", settings), box(b"ispe", n(0, 4), n(wide, 4), n(high, 4)),
         box(b"ispe", n(0, 4), n(wide * columns, 4), n(high * rows, 4)),
     )  # fmt: skip
     owners = b"".join(n(k) + b"\2\x81\2" for k in range(1, count + 1)) + n(grid) + b"\1\3"

@@ -24,7 +24,7 @@ from films import actor, paste, scene, shots, still, write_film
 import tfen
 from tfen import Analyzer, Result
 from tfen.cli import main
-from tfen.config import Looks
+from tfen.config import TestTimeAugmentation
 from tfen.errors import InputError
 from tfen.faces.detection import HaarDetector
 from tfen.faces.pose import pose
@@ -153,14 +153,14 @@ def test_who_crosses_leaves_and_comes_back_keeps_the_number_and_after_a_cut_nobo
     assert max(time for time, _ in cut[0]) < 2 <= min(time for time, _ in cut[1])
 
 
-@pytest.mark.parametrize("looks", [1, 6])
-def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, looks: Looks) -> None:
+@pytest.mark.parametrize("views", [1, 6])
+def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, views: TestTimeAugmentation) -> None:
     face, back = actor(actors, "s0001-happiness"), scene(3)
     images, times = shots(lambda t: paste(back, face[min(4, int(2 * t))], 100 + int(30 * t), 90), 3.0)
-    analyzer = Analyzer(weights, smoothing=0, test_time_augmentation=looks)
+    analyzer = Analyzer(weights, smoothing=0, test_time_augmentation=views)
     streamed = list(analyzer(Frame(k, time, image) for k, (image, time) in enumerate(zip(images, times))))
     loaded = load(weights)
-    engine = Engine(loaded, looks)
+    engine = Engine(loaded, views)
     finder = FaceFinder(HaarDetector(), engine.size, 5)
     steps = list(finder.steps(on_grid([Frame(k, t, i) for k, (i, t) in enumerate(zip(images, times))], 0.2, 5)))
     crops = [step.faces[0].crop for step in steps]
@@ -175,7 +175,7 @@ def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, l
         pixels = (pixels - pixels.mean((1, 2, 3), keepdim=True)) / (pixels.std((1, 2, 3), keepdim=True) + 0.02)
         with torch.inference_mode():
             said = loaded.network(pixels[None])
-        expected = (said / 0.5).softmax(1)[0].numpy() if looks == 1 else engine.scores([engine.encode(window)])[0]
+        expected = (said / 0.5).softmax(1)[0].numpy() if views == 1 else engine.scores([engine.encode(window)])[0]
         assert result.probabilities is not None
         assert np.abs(np.array(list(result.probabilities.values())) - expected).max() < 1e-4
 

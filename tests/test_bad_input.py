@@ -135,8 +135,20 @@ def test_a_report_of_nothing(tmp_path: Path) -> None:
 
 
 def test_missing_imagenet_weights_say_what_to_do(tiny_set: Path, tmp_path: Path) -> None:
-    sentence = refuses("crossval", tiny_set, tmp_path / "run", *RUN, "--model.expression-weights", "imagenet", code=1)
-    assert "download model.safetensors of timm/legacy_seresnet18.in1k" in sentence
+    sentence = refuses("crossval", tiny_set, tmp_path / "run", *RUN, "--model.expression-weights", "imagenet",
+                       "--model.block", "timm", code=1)  # fmt: skip
+    assert "model.safetensors of timm/legacy_seresnet18.in1k could not be fetched" in sentence
+    assert "download it by hand and give --model.expression-weights its path" in sentence
+    assert not (tmp_path / "run").exists()  # nothing is claimed
+    refuses(
+        "crossval",
+        tiny_set,
+        tmp_path / "run",
+        *RUN,
+        "--model.expression-weights",
+        "imagenet",
+        says="add --model.block timm",
+    )
 
 
 def interrupted(command: list[str], when: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:

@@ -13,10 +13,11 @@ from running import run as tfen
 
 from tfen.choices import Choices
 from tfen.cli import main
-from tfen.config import PRESETS, make_settings, plain
+from tfen.config import make_settings, plain
 from tfen.data.prepared import open_set
 from tfen.data.sources import READERS
 from tfen.data.sources.recordings import DatasetReader, Findings, Recording
+from tfen.presets import PRESETS, Preset
 
 
 def words(text: str) -> str:
@@ -81,9 +82,9 @@ def test_printed_settings_are_those_in_force_and_can_be_read_again(tmp_path: Pat
 
 
 def test_a_preset_of_ones_own_is_found_in_help_and_settings(added: list, capsys: pytest.CaptureFixture[str]) -> None:
-    PRESETS.add("mine", {"train": {"epochs": 11}})
+    PRESETS.add("mine", Preset("eleven epochs", {"train": {"epochs": 11}}))
     added.append((PRESETS, "mine"))
-    assert "synth-fast-adversary, mine" in said(capsys, "crossval", "--help")
+    assert "mine: eleven epochs." in said(capsys, "crossval", "--help")
     with pytest.raises(SystemExit) as ended:
         main(["crossval", "set", "--preset", "mine", "--print-settings"])
     assert ended.value.code == 0

@@ -91,7 +91,7 @@ def test_no_test_frame_reaches_any_weight(tmp_path: Path, monkeypatch: pytest.Mo
         asked.clear()
         return said
 
-    from tfen.training import crossval as module
+    from tfen.training import fold as module
 
     predict = module.predict_sequences
     monkeypatch.setattr(module, "predict_sequences", tested)
@@ -171,7 +171,7 @@ def test_training_starts_from_other_weights_and_keeps_shared_expressions_by_name
     assert "do not know sadness" in done.stderr
 
     from tfen.models.weights import build, load
-    from tfen.training.fold import start_from
+    from tfen.training.network import start_from
 
     start = load(run)
     network = build(start.settings, 2, 0)
@@ -228,8 +228,8 @@ def test_a_log_file_gets_lines_of_progress(monkeypatch: pytest.MonkeyPatch, caps
     from tfen import progress
 
     monkeypatch.setattr(progress.Meter, "EVERY", 0.0)
-    monkeypatch.setattr(progress, "console", progress.Console(stderr=True, width=200))
-    with progress.meter("cooking", 10, "eggs") as meter:
+    monkeypatch.setenv("COLUMNS", "200")
+    with progress.on_console(), progress.meter("cooking", 10, "eggs") as meter:
         meter.advance(5)
         meter.note("boiling")
     line = capsys.readouterr().err.splitlines()[-1]

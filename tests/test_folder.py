@@ -114,3 +114,18 @@ def test_what_cannot_be_prepared_is_refused(photos: Path, tmp_path: Path) -> Non
     (tmp_path / "bare").mkdir()
     refuses("prepare", "folder", tmp_path / "bare", out, says="has no folders")
     assert not out.exists()
+
+
+def test_common_words_are_understood_and_unknown_ones_refused_with_the_list(tmp_path: Path) -> None:
+    for word in ("Scared", "smile"):
+        (tmp_path / "in" / word).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "in" / word / "anna.png"), np.full((40, 40, 3), 90, np.uint8))
+    command = ["prepare", "folder", tmp_path / "in"]
+    assert tfen(*command, tmp_path / "out", "--detector", "none", "--size", 32).returncode == 0
+    assert open_set(tmp_path / "out").expressions == ("fear", "happiness")
+    (tmp_path / "in/Scared").rename(tmp_path / "in/sleepy")
+    sentence = refuses(*command, tmp_path / "other", says="'sleepy' is no expression; expected one of neutral, anger")
+    assert str(tmp_path / "in/sleepy") in sentence
+    table = tmp_path / "list.csv"
+    table.write_text("path,subject,expression\nin/smile/anna.png,anna,surprized\n")
+    refuses("prepare", "folder", table, tmp_path / "other", says="list.csv row 2: 'surprized' is no expression")

@@ -14,7 +14,7 @@ from tfen.data.folds import make_folds, subjects_of
 from tfen.data.prepared import PreparedSet, SequenceRecord, open_set
 from tfen.errors import InputError
 from tfen.evaluation.metrics import Prediction
-from tfen.training.crossval import over_subsets
+from tfen.evaluation.runs import over_subsets
 
 
 def bare_set(sequences: list[SequenceRecord]) -> PreparedSet:

@@ -13,7 +13,8 @@ from tfen.config import TrainSettings
 from tfen.data.clips import Batch
 from tfen.data.prepared import SequenceRecord
 from tfen.models.tfen import PARTS, TFEN
-from tfen.training.adversarial import Game, is_adversary_turn, running_average
+from tfen.training.adversarial import Game
+from tfen.training.running_average import running_average
 
 
 def batch(frames: int = 3) -> Batch:
@@ -37,8 +38,8 @@ def snapshot(network: TFEN) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("norm", ["squared", "absolute"])
 @pytest.mark.parametrize("variant", ["tfen", "without-decoupler", "without-3d"])
 def test_step_1_changes_the_adversary_alone(variant: str, norm: str) -> None:
-    network = TFEN(3, 3, 8, variant).train()  # type: ignore[arg-type]
-    game = Game(network, TrainSettings(norm=norm))  # type: ignore[arg-type]
+    network = TFEN(3, 3, 8, variant).train()
+    game = Game(network, TrainSettings(norm=norm))
     before = snapshot(network)
     game.adversary_step(batch())
     assert changed(network, before) == {"A"}
@@ -50,8 +51,8 @@ def test_step_1_changes_the_adversary_alone(variant: str, norm: str) -> None:
 def test_step_2_changes_expression_extractor_decoupler_and_temporal_network_alone(
     variant: str, optimiser: str, statistics: str
 ) -> None:
-    network = TFEN(3, 3, 8, variant).train()  # type: ignore[arg-type]
-    game = Game(network, TrainSettings(optimiser=optimiser, adversary_statistics=statistics))  # type: ignore[arg-type]
+    network = TFEN(3, 3, 8, variant).train()
+    game = Game(network, TrainSettings(optimiser=optimiser, adversary_statistics=statistics))
     before = snapshot(network)
     game.network_step(batch())
     assert changed(network, before) == {"E", "D", "T"}
@@ -81,7 +82,7 @@ def test_the_face_extractor_never_changes_over_many_steps_of_both_players() -> N
 @pytest.mark.parametrize("statistics", ["running", "batch"])
 def test_step_2_reports_the_losses_of_equations_3_4_and_6(statistics: str) -> None:
     network = TFEN(3, 3, 8, dropout=0.0)
-    game = Game(network, TrainSettings(alpha=2.5, adversary_statistics=statistics))  # type: ignore[arg-type]
+    game = Game(network, TrainSettings(alpha=2.5, adversary_statistics=statistics))
     given = batch()
     network.train()
     assert network.adversary is not None
@@ -107,9 +108,9 @@ def test_the_adversary_learns_to_recognise_faces_when_the_others_rest() -> None:
 
 def test_the_three_readings_of_the_three_steps() -> None:
     def turns(reading: str) -> str:
-        plan = TrainSettings(turns=reading)  # type: ignore[arg-type]
+        game = Game(TFEN(3, 3, 8), TrainSettings(turns=reading))
         steps = [(epoch * 2 + k + 1, epoch + 1) for epoch in range(6) for k in range(2)]
-        return "".join("A" if is_adversary_turn(iteration, epoch, plan) else "-" for iteration, epoch in steps)
+        return "".join("A" if game.is_adversary_turn(iteration, epoch) else "-" for iteration, epoch in steps)
 
     assert turns("iterations") == "--A--A--A--A"
     assert turns("epochs") == "----AA----AA"
@@ -120,7 +121,7 @@ def test_the_learning_rate_falls_as_the_paper_says() -> None:
     game = Game(TFEN(3, 3, 8), TrainSettings())
 
     def rate(epoch: float) -> float:
-        game.set_share_done(epoch)
+        game.set_learning_rates(epoch)
         return game.network_optimiser.param_groups[0]["lr"]
 
     assert [rate(epoch) for epoch in (0, 99, 100, 200, 299)] == pytest.approx([0.01, 0.01, 0.001, 1e-4, 1e-4])
@@ -129,7 +130,7 @@ def test_the_learning_rate_falls_as_the_paper_says() -> None:
 def test_a_baseline_is_trained_on_the_expression_loss_and_gathers_only_where_its_name_says_so() -> None:
     network = TFEN(3, 3, 8, "r3d18+ec-stfl").train()
     before = snapshot(network)
-    figures = Game(network, TrainSettings(ec_stfl_weight=2.0), gathers=True).network_step(batch())
+    figures = Game(network, TrainSettings(ec_stfl_weight=2.0)).network_step(batch())
     assert changed(network, before) == {"T"}
     assert figures["loss"] == pytest.approx(figures["expression_loss"] + 2 * figures["ec_stfl_loss"], rel=1e-5)
     plain = Game(TFEN(3, 3, 8, "r3d18").train(), TrainSettings()).network_step(batch())

@@ -10,7 +10,7 @@ from conftest import SMALL, contents, refuses, rows, tfen, write_tiny_set
 from tfen import load
 from tfen.config import make_settings
 from tfen.data.prepared import open_set
-from tfen.training.crossval import held_back
+from tfen.training.on_all import held_back
 
 
 @pytest.fixture

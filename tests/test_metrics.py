@@ -66,5 +66,36 @@ def test_one_canonical_order() -> None:
     assert in_order({"zeal", "fear", "awe"}) == ("fear", "awe", "zeal")
     assert in_order(EXPRESSIONS[::-1]) == EXPRESSIONS
     assert canonical(" Smiling ") == "happiness"
+    assert canonical("Scared") == "fear"
+    with pytest.raises(
+        InputError, match=r"'hungry' is no expression; expected one of neutral, anger, .* \(did you mean"
+    ):
+        canonical("hungry")
     with pytest.raises(InputError, match="at least two"):
         in_order(["fear"])
+
+
+def test_published_distances_are_those_of_tables_11_and_12() -> None:
+    dfew, oulu = PUBLISHED["dfew"], PUBLISHED["oulu-casia"]
+    for one, network, first, second, value in (
+        (dfew, "without-facial-decoupling", "anger", "happiness", 36.62),
+        (dfew, "tfen", "anger", "happiness", 71.99),
+        (dfew, "tfen", "sadness", "surprise", 46.92),
+        (oulu, "without-facial-decoupling", "disgust", "fear", 19.19),
+        (oulu, "tfen", "sadness", "surprise", 34.48),
+    ):
+        table = one.distances[network].between
+        i, j = one.distance_order.index(first), one.distance_order.index(second)
+        assert table[i][j] == table[j][i] == value
+    assert dfew.distances["tfen"].mean[1] == 0.78
+    assert dfew.distances["without-facial-decoupling"].variance[2] == 63.26
+    assert oulu.distances["tfen"].variance[-1] == 0.91
+
+
+def test_printed_accuracies_are_counts_of_the_sequences_unless_the_errata_say_so() -> None:
+    for name, sequences in (("ckplus", 327), ("mmi", 208), ("oulu-casia", 480)):
+        published = PUBLISHED[name]
+        possible = {round(100 * right / sequences, 2) for right in range(sequences + 1)}
+        for value in (published.accuracy, *published.ablations.values()):
+            close = min(abs(value - one) for one in possible)
+            assert close < 0.0051 or f"{value:.2f}" in " ".join(published.errata), (name, value)

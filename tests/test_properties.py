@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from tfen.config import PRESETS, FoldSettings, Settings, make_settings, plain, settings_from
+from tfen.config import FoldSettings, Settings, make_settings, plain, settings_from
 from tfen.data.folds import make_folds, write_folds
 from tfen.data.prepared import PreparedSet, SequenceRecord, natural, open_set, write_set
 from tfen.data.sampling import middle_frames, random_frames
@@ -28,6 +28,7 @@ from tfen.inference.analyzer import Result
 from tfen.inference.episodes import BEGINS, EpisodeFinder
 from tfen.labels import EXPRESSIONS
 from tfen.models.weights import load
+from tfen.presets import PRESETS
 from tfen.training.checkpoints import Checkpointer
 
 rules.register_profile("same", derandomize=True, deadline=None, max_examples=60, database=None)

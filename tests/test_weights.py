@@ -71,12 +71,12 @@ def test_imagenet_weights_fit_by_timm_names(tmp_path: Path, capsys: pytest.Captu
     }
     weights["last_linear.weight"] = torch.randn(1000, 512)
     torch.save(weights, tmp_path / "imagenet.pth")
-    lower = LowerHalf()
+    lower = LowerHalf(form="timm")
     load_imagenet(lower, path=str(tmp_path / "imagenet.pth"))
     for name, value in weights.items():
         if name in lower.state_dict():
             assert torch.equal(lower.state_dict()[name], value)
-    assert "start afresh" in capsys.readouterr().err
+    assert "weights of 4 of 66 tensors" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["hara", "torchvision"])
@@ -104,8 +104,28 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
         load_kinetics(Temporal3D(7, width=8), tmp_path / "other.pth")
 
 
+def test_weights_of_another_width_are_refused_although_their_counters_fit(tmp_path: Path) -> None:
+    torch.save(LowerHalf(32, "timm").state_dict(), tmp_path / "wide.pth")
+    with pytest.raises(InputError, match="is it of another architecture or width"):
+        load_imagenet(LowerHalf(16, "timm"), path=str(tmp_path / "wide.pth"))
+
+
+def test_a_whole_load_says_how_much_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(LowerHalf(16, "timm").state_dict(), tmp_path / "same.pth")
+    load_imagenet(LowerHalf(16, "timm"), path=str(tmp_path / "same.pth"))
+    text = capsys.readouterr().err
+    assert "lower half: weights of 66 of 66 tensors" in text
+    assert "afresh" not in text
+
+
+def test_none_is_no_file() -> None:
+    settings = make_settings("paper-ckplus", {"model": {"expression_weights": "none", "temporal_weights": "none"}})
+    assert settings.model.expression_weights is None
+    assert settings.model.temporal_weights is None
+
+
 def test_without_network_the_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TfenError, match="give its path"):
+    with pytest.raises(TfenError, match=r"by hand and give --model\.expression-weights its path"):
         imagenet_weights()
 
 

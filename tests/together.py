@@ -11,11 +11,11 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from tfen.config import EC_STFL, TrainSettings
+from tfen import processes
+from tfen.config import TrainSettings
 from tfen.data.clips import Batch
 from tfen.data.prepared import SequenceRecord
 from tfen.models.tfen import TFEN
-from tfen.training import processes
 from tfen.training.adversarial import Game
 
 
@@ -36,13 +36,13 @@ def main() -> None:
         ("3d-resnet18+ec-stfl", "sgd", "squared"),
     ):
         torch.manual_seed(0)
-        network = TFEN(3, 4, 8, variant, dropout=0.0).eval()  # type: ignore[arg-type]
+        network = TFEN(3, 4, 8, variant, dropout=0.0).eval()
         hold(network)
         if network.adversary is not None:
             hold(network.adversary)
-        settings = TrainSettings(optimiser=optimiser, norm=norm, lr=0.01, label_smoothing=0.1)  # type: ignore[arg-type]
+        settings = TrainSettings(optimiser=optimiser, norm=norm, lr=0.01, label_smoothing=0.1)
         weights = torch.tensor([0.5, 1.0, 1.5])
-        game = Game(network, settings, accelerator, variant.endswith(EC_STFL), weights)
+        game = Game(network, settings, accelerator, weights)
         for step in range(6):
             rng = torch.Generator().manual_seed(step)
             clips = torch.randn(8, 2, 3, 32, 32, generator=rng)

@@ -42,7 +42,11 @@ class Choices(Mapping[str, T], Generic[T]):
         return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, str) and name in self._entries
+
+    def texts(self) -> dict[str, str]:
+        """Return the line for the help of every entry that has one, by name."""
+        return {name: entry.text for name, entry in self._entries.items() if hasattr(entry, "text")}
 
     def add(self, name: str, entry: T) -> None:
         """Add an entry, such as one of your own.
@@ -68,7 +72,7 @@ class Choices(Mapping[str, T], Generic[T]):
         Raises:
             InputError: it is not; the message lists the names and the nearest one.
         """
-        if name in self._entries:
+        if name in self:
             return
         near = get_close_matches(str(name), self._entries, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""

@@ -3,46 +3,24 @@
 import math
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from tfen.choices import Choices
+from tfen.choices import choices_in
+from tfen.data.augmentations import AUGMENTATIONS
+from tfen.data.normalisations import NORMALISATIONS
+from tfen.data.protocols import PROTOCOLS, SELECTIONS
 from tfen.errors import InputError
+from tfen.models.blocks import BLOCKS
+from tfen.models.variants import VARIANTS
+from tfen.presets import PRESETS
+from tfen.training.norms import NORMS
+from tfen.training.optimisers import OPTIMISERS, SCHEDULES
+from tfen.training.turns import TURNS
 
-Variant = Literal[
-    "tfen",
-    "without-decoupler",
-    "without-adversarial",
-    "without-facial-decoupling",
-    "without-3d",
-    "resnet18-lstm",
-    "3d-resnet18",
-    "r3d18",
-    "c3d",
-    "i3d",
-    "p3d",
-    "resnet18-lstm+ec-stfl",
-    "3d-resnet18+ec-stfl",
-    "r3d18+ec-stfl",
-    "c3d+ec-stfl",
-    "i3d+ec-stfl",
-    "p3d+ec-stfl",
-]
-VARIANTS: tuple[str, ...] = get_args(Variant)
-ABLATIONS: tuple[str, ...] = VARIANTS[1:5]
-"""Table 10: TFEN less a part."""
-BASELINES: tuple[str, ...] = VARIANTS[5:11]
-"""Table 8: networks that take the frames as they are; "+ec-stfl" adds the loss of Jiang et al. (2020)."""
-EC_STFL = "+ec-stfl"
 Shortcut = Literal["A", "B"]
-Norm = Literal["squared", "absolute", "cross-entropy"]
-Turns = Literal["iterations", "epochs", "three-of-adversary"]
-Select = Literal["last", "validation", "best-on-test"]
 Align = Literal["none", "eyes"]
-Protocol = Literal["subjects", "leave-one-subject-out", "leave-one-set-out", "sequences", "dfew-12x10", "file"]
-Augment = Literal["paper", "mild", "strong"]
-Normalise = Literal["imagenet", "clip", "frame", "local"]
-Looks = Literal[1, 6]
-
+TestTimeAugmentation = Literal[1, 6]
+"""How often a clip is looked at, and the results averaged: as it is, or also nearer, farther and mirrored."""
 
 CHECKPOINT_MINUTES = 5.0
 """Between checkpoints, if nothing else is said; no setting of a run, since it changes no result."""
@@ -52,7 +30,7 @@ CHECKPOINT_MINUTES = 5.0
 class ModelSettings:
     """The network (Table 1)."""
 
-    variant: Variant = "tfen"
+    variant: Annotated[str, VARIANTS] = "tfen"
     """Network to train: TFEN, one of its ablations, or a baseline."""
     width: int = 64
     """Channels of the stem; 64 is the paper's, smaller is faster."""
@@ -60,6 +38,8 @@ class ModelSettings:
     """Side of the images that the network sees, pixels."""
     frames: int = 7
     """Frames sampled from a sequence (S)."""
+    block: Annotated[str, BLOCKS] = "original"
+    """Form of the 2D blocks. original: Hu et al. timm: with a ReLU before the squeeze, which timm's ImageNet weights need."""
     shortcut: Shortcut = "A"
     """Shortcut of the 3D network: A (Hara) has no parameters, B (torchvision) a convolution."""
     dropout: float = 0.2
@@ -67,11 +47,15 @@ class ModelSettings:
     adversary_dropout: float = 0.0
     """Dropout before the face classifier."""
     expression_weights: str | None = None
-    """Weights E starts from: "imagenet" (fetched from the hub), a file, or nothing for random."""
+    """Weights E starts from: imagenet (fetched from the hub), a file of timm's legacy_seresnet18, or none for random."""
     temporal_weights: str | None = None
-    """Weights T starts from: a file of Hara's 3D-ResNet-18 (shortcut A) or torchvision's r3d_18 (shortcut B)."""
+    """Weights T starts from: a file of Hara's 3D-ResNet-18 (shortcut A) or torchvision's r3d_18 (shortcut B),
+    or none for random."""
 
     def __post_init__(self) -> None:
+        _check_choices("model", self)
+        self.expression_weights = None if self.expression_weights == "none" else self.expression_weights
+        self.temporal_weights = None if self.temporal_weights == "none" else self.temporal_weights
         _at_least("model.width", self.width, 8)
         if self.width % 4:
             raise InputError(f"model.width is {self.width}, expected a multiple of 4")
@@ -90,16 +74,14 @@ class DataSettings:
     align: Align = "none"
     """eyes: where a set knows its landmarks (synthetic sets do), each frame's face is cut out anew around them, as `tfen
     analyze` and `tfen prepare` cut faces out. none: frames are taken as they are."""
-    augment: Augment = "paper"
-    """paper: random crop and flip. mild and strong: light, blur, geometry, noise and cut-outs, too."""
+    augment: Annotated[str, AUGMENTATIONS] = "paper"
+    """How training changes clips so that no two are alike."""
     augment_ramp: int = 0
     """Epochs over which mild or strong augmentation grows from nothing to its full strength."""
     bend: bool = True
     """Whether mild and strong augmentation also give the face other proportions and flatten its light."""
-    normalise: Normalise = "imagenet"
-    """imagenet: fixed mean and deviation. clip, frame: zero mean and unit deviation in each clip or each frame. local: in
-    the surroundings of each pixel, which takes shading away, and colour. Streams need one that does not look at the
-    whole clip."""
+    normalise: Annotated[str, NORMALISATIONS] = "imagenet"
+    """How pixels become the network's input. Streams need a normalisation that does not look at the whole clip."""
     backwards: float = 0.0
     """Share of training clips, stills apart, that are played backwards: an apex that goes back to neutral shows the
     expression, too."""
@@ -115,6 +97,7 @@ class DataSettings:
     """Memory for decoded frames; sets beyond it are decoded as they are needed."""
 
     def __post_init__(self) -> None:
+        _check_choices("data", self)
         _at_least("data.augment-ramp", self.augment_ramp, 0)
         _share("data.backwards", self.backwards)
         _share("data.stills", self.stills)
@@ -136,6 +119,7 @@ class FaceSettings:
     """train: the fold's training subjects. all: test subjects too, as the paper's words can be read."""
 
     def __post_init__(self) -> None:
+        _check_choices("face", self)
         _at_least("face.epochs", self.epochs, 0)
         _at_least("face.batch-size", self.batch_size, 2)
         _positive("face.lr", self.lr)
@@ -149,8 +133,8 @@ class TrainSettings:
     """Passes over the sequences."""
     batch_size: int = 32
     """Clips per step (M)."""
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    """Of all parts: sgd as in the paper; adamw learns small networks in fewer epochs."""
+    optimiser: Annotated[str, OPTIMISERS] = "sgd"
+    """Of all parts."""
     lr: float = 0.01
     """Learning rate; the paper prints 10e-3."""
     adversary_lr: float | None = None
@@ -159,8 +143,8 @@ class TrainSettings:
     """Epochs between falls of the learning rate."""
     lr_gamma: float = 0.1
     """Factor of each fall."""
-    schedule: Literal["step", "cosine"] = "step"
-    """step: as the paper. cosine: one smooth fall to zero, for short trainings."""
+    schedule: Annotated[str, SCHEDULES] = "step"
+    """How the learning rate falls."""
     momentum: float = 0.9
     """Momentum of SGD."""
     weight_decay: float = 0.008
@@ -169,15 +153,18 @@ class TrainSettings:
     """Weight of the expression loss (Eq. 3)."""
     ec_stfl_weight: float = 10.0
     """Weight of the EC-STFL loss (Jiang et al. 2020) in the variants that have it."""
+    matched: bool = False
+    """Without an adversary: multiply the expression loss by alpha all the same, and pass over the iterations in which A
+    would learn, so that E, D and T have the rate and the number of updates that they have beside one. A control for
+    ablations, not the paper's."""
     adversary_interval: int = 3
-    """A is updated in every such iteration ("number of training steps applied to A")."""
+    """A is updated in every n-th iteration ("number of training steps applied to A")."""
     adversary_statistics: Literal["running", "batch"] = "running"
     """What A's BatchNorm goes by while E, D and T learn: what it has seen while A learned, or the batch."""
-    turns: Turns = "iterations"
-    """What the interval counts; three-of-adversary: that many steps of A for each of E, D, T."""
-    norm: Norm = "squared"
-    """The distance in Eqs. 5 and 6: squared ("MSE-based"), absolute (the 2-norm of a number), or, not the paper's,
-    cross-entropy, whose gradient does not vanish where A's scores are nearly equal or nearly certain."""
+    turns: Annotated[str, TURNS] = "iterations"
+    """What the interval counts."""
+    norm: Annotated[str, NORMS] = "squared"
+    """The distance in Eqs. 5 and 6."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: in the expression loss each expression weighs the inverse of its share of the training sequences."""
     label_smoothing: float = 0.0
@@ -201,6 +188,7 @@ class TrainSettings:
     """Several GPUs: BatchNorm over the whole batch instead of each GPU's part."""
 
     def __post_init__(self) -> None:
+        _check_choices("train", self)
         _at_least("train.epochs", self.epochs, 1)
         _at_least("train.batch-size", self.batch_size, 2)
         _positive("train.lr", self.lr)
@@ -216,11 +204,8 @@ class TrainSettings:
 class FoldSettings:
     """Who is tested when (Section 4.1)."""
 
-    protocol: Protocol = "subjects"
-    """subjects: nobody in training and test at once, ids ascending. leave-one-subject-out. leave-one-set-out: of a
-    joined set, each of its sets is tested once. sequences: ids of sequences ascending, not subject-independent (a
-    reading of the paper's words for MMI). dfew-12x10: twelve stratified subsets of `count` folds each. file: folds from
-    a file, or the set's own official ones."""
+    protocol: Annotated[str, PROTOCOLS] = "subjects"
+    """Who is tested when."""
     count: int = 10
     """Number of folds."""
     file: str | None = None
@@ -228,14 +213,15 @@ class FoldSettings:
     set's own official folds."""
     only: tuple[int, ...] = ()
     """Numbers of the folds to run; nothing means all."""
-    select: Select = "validation"
-    """Which epoch counts: the last; the best on an inner validation split; best-on-test (optimistic, flagged)."""
+    select: Annotated[str, SELECTIONS] = "validation"
+    """Which epoch counts."""
     validation_share: float = 0.12
     """Share of the training subjects that the inner validation split takes."""
     exclude: tuple[str, ...] = ()
     """Expressions left out, such as neutral."""
 
     def __post_init__(self) -> None:
+        _check_choices("folds", self)
         _at_least("folds.count", self.count, 2)
         if not 0 < self.validation_share < 0.9:
             raise InputError(f"folds.validation-share is {self.validation_share}, expected between 0 and 0.9")
@@ -254,64 +240,6 @@ class Settings:
     folds: FoldSettings = field(default_factory=FoldSettings)
 
 
-_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    # Section 4.3; the last epoch is reported, since a choice among epochs on the test fold would be optimistic.
-    "paper-ckplus": {"data": {"grey": True}, "model": {"expression_weights": "imagenet"}, "folds": {"select": "last"}},
-    "paper-mmi": {"model": {"expression_weights": "imagenet"}, "folds": {"select": "last"}},
-    "paper-oulu": {"model": {"expression_weights": "imagenet"}, "folds": {"select": "last"}},
-    "paper-dfew": {
-        "data": {"face_label": "sequence"},
-        "model": {"expression_weights": "imagenet"},
-        "train": {"epochs": 200, "lr_gamma": 0.5},
-        "folds": {"select": "last", "protocol": "dfew-12x10"},
-    },
-    # The same network and training under the five folds that DFEW's publishers give and later papers use.
-    "dfew-official": {
-        "data": {"face_label": "sequence"},
-        "model": {"expression_weights": "imagenet"},
-        "train": {"epochs": 200, "lr_gamma": 0.5},
-        "folds": {"select": "last", "protocol": "file"},
-    },
-    # Minutes on two CPU cores instead of hours on a GPU: a quarter of the width, 64 pixels, a short smooth schedule.
-    "synth": {
-        "model": {"width": 16, "image_size": 64, "frames": 5},
-        "data": {"normalise": "clip"},
-        "face": {"epochs": 6, "lr": 0.003},
-        "train": {
-            "epochs": 60,
-            "batch_size": 16,
-            "optimiser": "adamw",
-            "lr": 0.003,
-            "weight_decay": 0.05,
-            "schedule": "cosine",
-        },
-        "folds": {"count": 5, "select": "last", "exclude": ("neutral",)},
-    },
-    # Weights for faces of strangers: everything synthetic data can vary is varied, colour plays no part.
-    "release": {
-        "model": {"variant": "without-facial-decoupling", "width": 20, "image_size": 64, "frames": 5},
-        "data": {"normalise": "local", "augment": "mild", "augment_ramp": 10, "grey": True},
-        "face": {"epochs": 3, "lr": 0.003},
-        "train": {
-            "epochs": 44,
-            "batch_size": 24,
-            "precision": "bf16",
-            "optimiser": "adamw",
-            "lr": 0.003,
-            "weight_decay": 0.05,
-            "schedule": "cosine",
-            "label_smoothing": 0.1,
-            "average": 3.0,
-        },
-    },
-}
-_SYNTH = _PRESETS["synth"]
-# A learns three times as fast as the others: less of identity at the same accuracy (docs/evidence.md).
-_PRESETS["synth-fast-adversary"] = {**_SYNTH, "train": {**_SYNTH["train"], "adversary_lr": 0.009}}
-PRESETS = Choices("preset", _PRESETS)
-"""Named settings: what each changes of the paper's."""
-
-
 def make_settings(preset: str | None = None, changes: dict[str, dict[str, Any]] | None = None) -> Settings:
     """Return the paper's settings, changed by a preset, then by `changes` ({"train": {"epochs": 5}}).
 
@@ -319,7 +247,7 @@ def make_settings(preset: str | None = None, changes: dict[str, dict[str, Any]] 
         InputError: an unknown preset, part or setting, or a value out of range.
     """
     values = asdict(Settings())
-    for source in (PRESETS[preset] if preset else {}, changes or {}):
+    for source in ({} if preset is None else PRESETS[preset].changes, changes or {}):
         for part, items in source.items():
             if part not in values:
                 raise InputError(f"settings have no part {part!r}; there are {', '.join(values)}")
@@ -351,7 +279,7 @@ def settings_from(values: Any) -> Settings:
         kind = item.default_factory
         assert isinstance(kind, type)
         assert is_dataclass(kind)
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         given = dict(values.get(item.name, {}))
         for name, value in given.items():
             if name not in hints:
@@ -367,9 +295,8 @@ def _as_kind(name: str, value: Any, kind: Any) -> Any:
     Raises:
         InputError: it is not.
     """
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise InputError(f"{name} is {value!r}, expected one of {', '.join(map(str, get_args(kind)))}")
+    if get_origin(kind) is Literal or (get_origin(kind) is Annotated and choices_in(kind) is not None):
+        _check_choice(name, value, kind)
         return value
     if get_origin(kind) is tuple and isinstance(value, (list, tuple)):
         return tuple(_as_kind(name, one, get_args(kind)[0]) for one in value)
@@ -393,6 +320,30 @@ def plain(settings: Settings) -> dict[str, Any]:
             if isinstance(value, tuple):
                 part[name] = list(value)
     return out
+
+
+def _check_choices(part: str, settings: Any) -> None:
+    """Check those settings of a part that are choices.
+
+    Raises:
+        InputError: one is not among its names.
+    """
+    for name, kind in _hints(type(settings)).items():
+        if get_origin(kind) is Literal or get_origin(kind) is Annotated:
+            _check_choice(f"{part}.{name}", getattr(settings, name), kind)
+
+
+def _check_choice(name: str, value: Any, kind: Any) -> None:
+    table = choices_in(kind)
+    if table is not None:
+        table.check(value, name)
+    elif value not in get_args(kind):
+        raise InputError(f"{name} is {value!r}; choose from {', '.join(map(str, get_args(kind)))}")
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the types of a part's settings, with the tables that they refer to."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def _at_least(name: str, value: float, least: float) -> None:

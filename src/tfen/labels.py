@@ -1,6 +1,7 @@
 """Expressions and their one canonical order, used by every file, table and network of the project."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from tfen.errors import InputError
 
@@ -11,28 +12,33 @@ ABBREVIATIONS = {name: name[:2].capitalize() for name in EXPRESSIONS}
 """Two letters as the paper's tables print them: Ne, An, Co, Di, Fe, Ha, Sa, Su."""
 
 SYNONYMS = {
-    "happy": "happiness",
-    "smile": "happiness",
-    "smiling": "happiness",
-    "joy": "happiness",
-    "sad": "sadness",
-    "angry": "anger",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "afraid": "fear",
-    "surprised": "surprise",
-    "contemptuous": "contempt",
+    "neutral": ("ne", "calm", "none", "neutrality", "no expression"),
+    "anger": ("an", "angry", "annoyed", "mad"),
+    "contempt": ("co", "contemptuous", "scorn", "disdain"),
+    "disgust": ("di", "disgusted"),
+    "fear": ("fe", "fearful", "afraid", "scared", "frightened", "anxious"),
+    "happiness": ("ha", "happy", "smile", "smiling", "joy", "joyful", "amusement"),
+    "sadness": ("sa", "sad", "unhappy", "sorrow"),
+    "surprise": ("su", "surprised", "astonished", "astonishment"),
 }
+"""Common words for each expression, as folders and tables have them."""
+_MEANT = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
 
 
 def canonical(name: str) -> str:
     """Return the canonical expression that a folder or column means by `name`.
 
-    Case and surrounding blanks do not matter and common forms ("happy", "smiling") are understood.
-    A name that is no basic expression is kept in lower case, so that sets with classes of their own work.
+    Case and surrounding blanks do not matter, and common words ("happy", "scared") are understood.
+
+    Raises:
+        InputError: it means none; the message lists the expressions and the nearest word.
     """
     key = name.strip().lower()
-    return SYNONYMS.get(key, key)
+    if key not in _MEANT:
+        near = get_close_matches(key, _MEANT, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(f"{name!r} is no expression; expected one of {', '.join(EXPRESSIONS)}{hint}")
+    return _MEANT[key]
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

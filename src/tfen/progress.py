@@ -1,7 +1,11 @@
-"""One progress display for everything that takes long: done, speed, time left."""
+"""One progress display for everything that takes long: done, speed, time left.
 
+Everything that is said goes to the logger "tfen", which shows nothing until somebody asks for it, as Python's `logging`
+has it. The command line does, with `on_console`: then lines appear on the error stream, and bars on a terminal.
+"""
+
+import logging
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +22,41 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
-"""Of several processes that train together, number 0 alone speaks."""
+logger = logging.getLogger("tfen")
+logger.addHandler(logging.NullHandler())
+
+
+class _OnConsole(logging.Handler):
+    """Prints what is logged as it is, on the error stream, where it does not disturb results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # of several processes that train together, number 0 alone speaks
+        self.console = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(self.format(record), soft_wrap=True, markup=False)
+
+
+@contextmanager
+def on_console() -> Iterator[None]:
+    """Show what is said, and how far work is, for the length of a block."""
+    handler, level = _OnConsole(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _terminal() -> Console | None:
+    """Return where bars are drawn: the terminal, if `on_console` is in force and there is one."""
+    for handler in logger.handlers:
+        if isinstance(handler, _OnConsole) and handler.console.is_terminal:
+            return handler.console
+    return None
 
 
 class _Speed(ProgressColumn):
@@ -32,7 +69,7 @@ class _Speed(ProgressColumn):
 class Meter:
     """A running task: `advance` as work gets done, `note` for a figure worth seeing.
 
-    On a terminal it is a bar; elsewhere (a log file) a line now and then.
+    On the command line's terminal it is a bar; elsewhere (a log file, a program) a line is logged now and then.
     """
 
     EVERY = 30.0
@@ -68,7 +105,7 @@ class Meter:
 
 @contextmanager
 def meter(what: str, total: int | None, unit: str, done: int = 0, quiet: bool = False) -> Iterator[Meter]:
-    """Show progress of `what` on the error stream: a bar on a terminal, else a line every half minute.
+    """Show progress of `what`: a bar on the command line's terminal, else a line every half minute.
 
     Where `total` is None nobody knows how much there will be; `quiet` shows nothing at all.
     """
@@ -80,10 +117,11 @@ def meter(what: str, total: int | None, unit: str, done: int = 0, quiet: bool = 
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as progress:
+    console = _terminal()
+    with Progress(*columns, console=console, transient=True, disable=quiet or console is None) as progress:
         yield Meter(progress, what, total, unit, done, quiet)
 
 
 def say(text: str) -> None:
-    """Print a line about the work on the error stream, where it does not disturb results."""
-    console.print(text, soft_wrap=True, markup=False)
+    """Log a line about the work."""
+    logger.info("%s", text)

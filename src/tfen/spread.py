@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfen import stopping
 from tfen.errors import InputError, TfenError
 from tfen.progress import meter
+from tfen.stopping import Stop
 
 RETRIES = 10
 """How often a piece of work whose worker is lost is given to another one."""
@@ -44,6 +44,7 @@ def spread(
     what: str,
     unit: str,
     listen: Callable[[Any], None] = lambda result: None,
+    stop: Stop | None = None,
 ) -> list[Any]:
     """Do all tasks, each in a worker of its own, and return their results in the order of the tasks.
 
@@ -53,6 +54,7 @@ def spread(
         tasks: functions without arguments that can be sent to another process.
         what: names the work in the progress display.
         listen: is given every result as it comes.
+        stop: whether somebody asks for the end.
 
     Raises:
         InputError: Ray is not installed or there is no cluster at the address.
@@ -73,7 +75,7 @@ def spread(
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"there is no Ray cluster at {cluster.ray}: {str(error).splitlines()[0]}") from None
     try:
-        return _results(ray, tasks, cluster, what, unit, listen)
+        return _results(ray, tasks, cluster, what, unit, listen, stop or Stop())
     finally:
         ray.shutdown()
 
@@ -94,6 +96,7 @@ def _results(
     what: str,
     unit: str,
     listen: Callable[[Any], None],
+    stop: Stop,
 ) -> list[Any]:
     for kind, wanted in (("CPU", cluster.ray_cpus), ("GPU", cluster.ray_gpus)):
         most = max(node["Resources"].get(kind, 0) for node in ray.nodes() if node["Alive"])
@@ -109,7 +112,7 @@ def _results(
     out: list[Any] = [None] * len(tasks)
     with meter(what, len(tasks), unit) as progress:
         while waiting:
-            stopping.check()
+            stop.check()
             ready, waiting = ray.wait(waiting, timeout=1.0)
             for reference in ready:
                 try:

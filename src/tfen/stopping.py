@@ -8,49 +8,64 @@ from typing import Any
 from tfen.errors import TfenError
 from tfen.progress import say
 
-_asked: list[int] = []
-
 
 class Stopped(TfenError):
     """The work was stopped from outside after saving. Exit code 143 (SIGTERM) or 130 (Ctrl-C), as shells have it."""
 
-    def __init__(self) -> None:
+    def __init__(self, signal_number: int) -> None:
         super().__init__("stopped; the same command goes on where it was")
-        self.exit_code = 128 + _asked[0]
+        self.exit_code = 128 + signal_number
 
 
-def asked() -> bool:
-    """Tell whether this process has been asked to stop."""
-    return bool(_asked)
+class Stop:
+    """Whether somebody asked for the end of some work; who starts the work makes one and passes it on."""
 
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
 
-def check() -> None:
-    """Stop here, where there is nothing to save, if somebody asked.
+    def ask(self, signal_number: int = int(signal.SIGINT)) -> None:
+        """Ask the work to end when its step is done."""
+        self.signal_number = signal_number
 
-    Raises:
-        Stopped: somebody asked.
-    """
-    if _asked:
-        raise Stopped
+    @property
+    def asked(self) -> bool:
+        return self.signal_number is not None
+
+    def check(self) -> None:
+        """Stop here, where there is nothing to save, if somebody asked.
+
+        Raises:
+            Stopped: somebody asked.
+        """
+        if self.asked:
+            self.now()
+
+    def now(self) -> None:
+        """Stop here.
+
+        Raises:
+            Stopped: always.
+        """
+        raise Stopped(int(signal.SIGINT) if self.signal_number is None else self.signal_number)
 
 
 @contextmanager
-def listening() -> Iterator[None]:
+def listening() -> Iterator[Stop]:
     """Note SIGTERM and Ctrl-C instead of dying from them; the second one ends the work at once."""
+    stop = Stop()
 
     def note(signal_number: int, frame: Any) -> None:
-        if _asked:
+        if stop.asked:
             signal.signal(signal_number, before[signal_number])
             signal.raise_signal(signal_number)
-        _asked.append(signal_number)
+        stop.ask(signal_number)
         say("stopping after this step; once more stops at once")
 
-    _asked.clear()
     before: dict[int, Any] = {}
     try:
         for one in (int(signal.SIGTERM), int(signal.SIGINT)):
             before[one] = signal.signal(one, note)
-        yield
+        yield stop
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

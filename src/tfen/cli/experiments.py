@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from cyclopts import Parameter
+
 from tfen.cli.options import Checkpoints, Experiment, Files, Flags, SettingsFlags, Start
-from tfen.config import ABLATIONS, VARIANTS, Looks, Settings, plain, settings_from
+from tfen.config import Settings, TestTimeAugmentation, plain, settings_from
 from tfen.errors import InputError
+from tfen.models.variants import VARIANTS, ablations
 from tfen.spread import Cluster
 
 
@@ -46,15 +49,19 @@ def _finished(runs: Sequence[Any], cluster: Cluster) -> list[dict[str, Any]]:
     from tfen import stopping
     from tfen.training.crossval import finish, finish_spread
 
-    with stopping.listening():
-        return finish_spread(list(runs), cluster) if cluster.ray else [finish(run) for run in runs]
+    with stopping.listening() as stop:
+        if cluster.ray:
+            return finish_spread(runs, cluster, stop)
+        worker = runs[0].worker(stop)  # one for all: the runs of a comparison share their frames
+        return [finish(run, worker) for run in runs]
 
 
 def compare(
     set: Path,
     out: Path,
     *,
-    variants: tuple[str, ...] = ("tfen", *ABLATIONS),
+    variants: tuple[Annotated[str, VARIANTS], ...] = ("tfen", *ablations()),
+    controls: bool = False,
     repeats: int = 1,
     start: Annotated[Start, Flags] = Start(),  # noqa: B008
     init: str | None = None,
@@ -70,6 +77,8 @@ def compare(
         set: A prepared set.
         out: Folder of the comparison: a run for each network, and comparison/ with the table.
         variants: Networks; the others are tested against the first one.
+        controls: Also train each network without an adversary as a matched control (--train.matched): with the same
+            weight of the expression loss, and as many updates, as beside an adversary.
         repeats: Seeds to run each network with, counted up from --train.seed.
         init: Weights to start from: a run, a weights folder or a hub id.
     """
@@ -81,26 +90,30 @@ def compare(
 
     if repeats < 1:
         raise InputError(f"--repeats is {repeats}, expected at least 1")
-    chosen = tuple(dict.fromkeys(variants))
-    unknown = [name for name in chosen if name not in VARIANTS]
-    if unknown:
-        raise InputError(f"--variants names {unknown[0]!r}; choose from {', '.join(VARIANTS)}")
+    for name in variants:
+        VARIANTS.check(name, "--variants")
+    chosen = {
+        (f"{name}-matched" if matched else name): (name, matched)
+        for name in variants
+        for matched in (False, True)
+        if not matched or (controls and not VARIANTS[name].adversary)
+    }
     dataset = open_set(set, settings.folds.exclude)
     first = settings.train.seed
     seeds = tuple(range(first, first + repeats))
     runs = []
     for seed in seeds:
-        for variant in chosen:
+        for name, (variant, matched) in chosen.items():
             own = replace(
                 settings,
-                model=replace(settings.model, variant=variant),  # type: ignore[arg-type]
-                train=replace(settings.train, seed=seed),
+                model=replace(settings.model, variant=variant),
+                train=replace(settings.train, seed=seed, matched=matched),
             )
-            folder = run_folder(out, variant, seed, first)
+            folder = run_folder(out, name, seed, first)
             runs.append(begin(dataset, folder, own, init, minutes=checkpoints.checkpoint_minutes))
     for run, figures in zip(runs, _finished(runs, cluster)):
         print(f"{run.out.name}: {headline(figures)}")
-    write_comparison(out, chosen, seeds)
+    write_comparison(out, tuple(chosen), seeds)
     print(f"{out}/comparison/index.html")
 
 
@@ -172,11 +185,11 @@ def train(
     """
     from tfen import stopping
     from tfen.data.prepared import open_set
-    from tfen.training.crossval import train_on_all
+    from tfen.training.on_all import train_on_all
 
     dataset = open_set(set, settings.folds.exclude)
-    with stopping.listening():
-        print(train_on_all(dataset, out, settings, init, checkpoints.checkpoint_minutes))
+    with stopping.listening() as stop:
+        print(train_on_all(dataset, out, settings, init, checkpoints.checkpoint_minutes, stop))
 
 
 def train_landmarks(set: Path, out: Path, *, epochs: int = 30, seed: int = 0) -> None:
@@ -224,7 +237,13 @@ def average(
         print(line)
 
 
-def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks = 1) -> None:
+def evaluate(
+    weights: str,
+    set: Path,
+    *,
+    out: Path | None = None,
+    test_time_augmentation: Annotated[TestTimeAugmentation, Parameter(alias="--looks")] = 1,
+) -> None:
     """Test trained weights on another set: labels are matched by name, the others are left out of the choice.
 
     Where the set has a subjects.csv with sex, age, ancestry, glasses or beard, subgroups.csv has the accuracy of each.
@@ -233,17 +252,19 @@ def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks =
         weights: A run (its first fold), a weights folder, packaged (those in the package) or a hub id.
         set: A prepared set.
         out: Folder of the results; runs/SET-evaluated if not given.
-        looks: How often each sequence is looked at: once, or 6 times and averaged, as `tfen analyze` does.
+        test_time_augmentation: How often each sequence is looked at: once, or 6 times and averaged, as `tfen analyze` does.
     """
     from tfen.data.prepared import open_set
-    from tfen.training import crossval
+    from tfen.evaluation.evaluate import evaluate as judge
 
     out = out or Path("runs") / f"{set.name}-evaluated"
-    figures = crossval.evaluate(weights, open_set(set), out, looks)
+    figures = judge(weights, open_set(set), out, test_time_augmentation)
     print(
         f"accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f} ({figures['sequences']} sequences of "
         f"{figures['subjects']} subjects, choice of {', '.join(figures['expressions'])})"
     )
+    for leak in figures["leaks"]:
+        print(leak)
     if figures["sequences_left_out"]:
         print(f"{figures['sequences_left_out']} sequences show expressions that the weights do not know")
     print(f"{out}/summary.json")
@@ -251,10 +272,11 @@ def evaluate(weights: str, set: Path, *, out: Path | None = None, looks: Looks =
 
 def headline(figures: dict[str, Any]) -> str:
     """Return a run's figures in one line."""
-    one = figures["folds"] == 1
-    spread = "" if one else f", standard deviation {figures['std']:.3f}"
-    return (
+    count, planned = figures["folds"], figures["dataset"]["folds"]
+    folds = f"{count} of {planned} folds" if count < planned else f"{count} fold{'' if count == 1 else 's'}"
+    spread = "" if figures["std"] is None else f", standard deviation {figures['std']:.3f}"
+    line = (
         f"{figures['variant']}: accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f}, WAR {figures['war']:.3f} "
-        f"({figures['sequences']} sequences of {figures['subjects']} unseen subjects, {figures['folds']} "
-        f"fold{'' if one else 's'}{spread}; epoch: {figures['epoch_chosen_by']})"
+        f"({figures['sequences']} sequences of {figures['people']}, {folds}{spread}; epoch: {figures['epoch_chosen_by']})"
     )
+    return "\n".join([line, *(f"not subject-independent: {leak}" for leak in figures["leaks"])])

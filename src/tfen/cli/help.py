@@ -6,6 +6,7 @@ from dataclasses import is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts.help import DefaultFormatter, HelpEntry, HelpPanel
+from rich.text import Text
 
 from tfen.choices import Choices, choices_in
 from tfen.cli.options import base_settings, flag_names, flag_parts
@@ -54,7 +55,10 @@ def _part(entry: HelpEntry) -> str | None:
 def _completed(entry: HelpEntry, tables: dict[str, Choices[Any]], defaults: dict[str, Any]) -> HelpEntry:
     flag = (entry.names or ("",))[0].lstrip("-")
     if flag in tables:
-        entry = entry.copy(choices=tuple(tables[flag]), metavar="CHOICE")
+        texts = {} if flag == "variant" else tables[flag].texts()  # --model.variant tells them
+        entry = entry.copy(choices=None if texts else tuple(tables[flag]), metavar="CHOICE")
+        if texts:
+            entry.description.append(Text(" ".join(f"{name}: {text}." for name, text in texts.items())))
     if flag in defaults:
         value = shown(defaults[flag])
         entry = entry.copy(default=None if value is None else str(value))

@@ -13,7 +13,7 @@ from tfen.cli.help import Help, shown
 from tfen.cli.options import FillSettings
 from tfen.data.sources import READERS
 from tfen.errors import InputError, TfenError
-from tfen.progress import say
+from tfen.progress import on_console, say
 
 COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
     "Films": {
@@ -111,7 +111,11 @@ def _misuse(error: cyclopts.CycloptsError) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; bad input exits with 2, a failure with 1, an interruption with 130."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    with on_console():
+        _run(sys.argv[1:] if arguments is None else list(arguments))
+
+
+def _run(given: Sequence[str]) -> None:
     try:
         make_app(given)(given, exit_on_error=False, print_error=False)
         sys.stdout.flush()

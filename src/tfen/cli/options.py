@@ -10,8 +10,10 @@ import cyclopts
 import yaml
 from cyclopts import App, Parameter
 
-from tfen.config import CHECKPOINT_MINUTES, PRESETS, Settings, make_settings, plain, settings_from, settings_in
+from tfen.config import CHECKPOINT_MINUTES, Settings, make_settings, plain, settings_from, settings_in
 from tfen.errors import InputError
+from tfen.models.variants import VARIANTS
+from tfen.presets import PRESETS
 
 Flags = Parameter(name="*")
 """The fields of a dataclass are flags of their own."""
@@ -38,7 +40,7 @@ class Start:
 class Experiment(Start):
     """The same for one network."""
 
-    variant: str | None = None
+    variant: Annotated[str, VARIANTS] | None = None
     "Short for --model.variant."
 
 

@@ -7,20 +7,28 @@ from tfen.cli.options import Experiment, Flags
 from tfen.config import ModelSettings, Settings
 
 
-def report(run: Path, *, out: Path | None = None) -> None:
+def report(run: Path, *, out: Path | None = None, set: Path | None = None) -> None:
     """Write a cross-validation's report: one HTML page with pictures, tables (CSV, LaTeX) and all settings.
 
     Args:
         run: Folder of a run.
         out: Folder of the report; RUN/report if not given.
+        set: Where the run's set lies now, if it was moved.
     """
     from tfen.evaluation.report import write_report
 
-    page = write_report(run, out or run / "report")
+    page = write_report(run, out or run / "report", set)
     print(page)
 
 
-def figures(run: Path, *, out: Path | None = None, beside: Path | None = None, expression: str | None = None) -> None:
+def figures(
+    run: Path,
+    *,
+    out: Path | None = None,
+    beside: Path | None = None,
+    expression: str | None = None,
+    set: Path | None = None,
+) -> None:
     """Draw the paper's figures and tables of a run: feature maps, t-SNE, confusions, rivals, distances.
 
     Args:
@@ -28,25 +36,27 @@ def figures(run: Path, *, out: Path | None = None, beside: Path | None = None, e
         out: Folder of the figures; RUN/figures if not given.
         beside: Another run on the same folds, drawn to the left, such as an ablation's.
         expression: Expression of the feature maps.
+        set: Where the runs' set lies now, if it was moved.
     """
     from tfen.evaluation.figures import write_figures
 
-    for path in write_figures(run, out or run / "figures", beside, expression):
+    for path in write_figures(run, out or run / "figures", beside, expression, set):
         print(path)
 
 
-def leakage(run: Path, *, out: Path | None = None, adversary: bool = True) -> None:
+def leakage(run: Path, *, out: Path | None = None, adversary: bool = True, set: Path | None = None) -> None:
     """Measure how much identity, and how much expression, is left in the features of people never seen in training.
 
     Args:
         run: Folder of a run.
         out: Folder of the figures; RUN/leakage if not given.
         adversary: Also train a fresh adversary on each place's features; the slowest part.
+        set: Where the run's set lies now, if it was moved.
     """
     from tfen.evaluation.leakage import MEASURES, PLACES, measure_leakage
 
     out = out or run / "leakage"
-    rows = {(row.measure, row.place): row for row in measure_leakage(run, out, adversary)}
+    rows = {(row.measure, row.place): row for row in measure_leakage(run, out, adversary, set)}
     print(f"{'':<36}" + "".join(f"{place:>8}" for place in PLACES) + f"{'chance':>8}")
     for measure, words in MEASURES.items():
         own = [rows.get((measure, place)) for place in PLACES]

@@ -84,7 +84,9 @@ def prepare_command(name: str, reader: DatasetReader) -> Callable[..., None]:
         from tfen.data.prepare import prepare
 
         settings = PrepareSettings(**vars(crops), **options.changes())
-        counts = prepare(source, out, name, reader.read(source, options), settings, reader.published, jobs)
+        counts = prepare(
+            source, out, name, reader.read(source, options), settings, reader.published, jobs, reader.subjects_named
+        )
         marked = f", {counts['marked']} frames without a face" if counts["marked"] else ""
         print(
             f"{out}: {counts['sequences']} sequences of {counts['subjects']} subjects, "
@@ -146,13 +148,17 @@ def folds(
     """
     from tfen.data.folds import make_folds, subjects_of, write_folds
     from tfen.data.prepared import open_set
+    from tfen.evaluation.claims import leaks_of
 
-    made = make_folds(open_set(set, folds.exclude), folds, train.seed)
+    dataset = open_set(set, folds.exclude)
+    made = make_folds(dataset, folds, train.seed)
     print(f"{'fold':>4}{'training':>10}{'validation':>12}{'test':>6}  test subjects")
     for fold in made:
         names = subjects_of(fold.test)
         shown = ", ".join(names[:6]) + (f" ... {names[-1]} ({len(names)})" if len(names) > 6 else "")
         print(f"{fold.number:>4}{len(fold.train):>10}{len(fold.validation):>12}{len(fold.test):>6}  {shown}")
+    for leak in leaks_of(made, dataset.subjects_named):
+        print(f"not subject-independent: {leak}")
     if export is not None:
         write_folds(export, made)
         print(export)

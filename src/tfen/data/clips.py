@@ -111,10 +111,6 @@ class Clips:
         self.part, self.device = part, device
         self.face_labels = face_labels or {}
         self.expressions = store.dataset.expressions
-        if store.settings.stills and "neutral" not in self.expressions:
-            raise InputError(
-                f"data.stills needs sequences of neutral, and {store.dataset.folder} has none; set it to 0"
-            )
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -133,6 +129,10 @@ class Clips:
         Args:
             skip: so many batches at the beginning are passed over.
         """
+        if self.store.settings.stills and "neutral" not in self.expressions:
+            raise InputError(
+                f"data.stills needs sequences of neutral, and {self.store.dataset.folder} has none; set it to 0"
+            )
         rng = np.random.default_rng([seed, epoch, 3])
         order = rng.permutation(len(self.sequences))
         if self.store.settings.sampling == "balanced":
@@ -160,7 +160,7 @@ class Clips:
         return _ahead(load, places[skip:])
 
     def testing(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all clips in order: middle frames, centre crops. Several processes get every so manieth clip each."""
+        """Yield all clips in order: middle frames, centre crops. Several processes get every n-th clip each, n of them."""
         part, parts = self.part
         order = np.arange(part, len(self.sequences), parts)
         return _ahead(self._testing_batch, [order[k : k + batch_size] for k in range(0, len(order), batch_size)])

@@ -1,7 +1,7 @@
 """Who is tested when: protocols that divide a set's sequences into folds.
 
 `subjects` is the paper's for CK+, MMI and Oulu-CASIA: subjects in ascending order of their ids, nobody in training and
-test at once. The other protocols are named in `tfen.config.Protocol`.
+test at once. The table of the protocols is in `tfen.data.protocols`.
 """
 
 from collections.abc import Iterable, Set
@@ -12,13 +12,13 @@ import numpy as np
 
 from tfen.config import FoldSettings
 from tfen.data.prepared import PreparedSet, SequenceRecord, natural, open_set
+from tfen.data.protocols import PROTOCOLS, SELECTIONS
 from tfen.errors import InputError
 from tfen.files import read_csv, write_csv
 
 OFFICIAL = "official-folds.csv"
 """A prepared set's own folds, where its publishers give some; columns as in a fold file."""
 COLUMNS = ("fold", "sequence", "part")
-DFEW_SUBSETS = 12
 
 
 @dataclass(frozen=True)
@@ -30,46 +30,15 @@ class Fold:
     validation: tuple[SequenceRecord, ...]
     test: tuple[SequenceRecord, ...]
 
+    def everybody(self, dataset: PreparedSet) -> list[SequenceRecord]:
+        """Return all sequences that the fold divides, in the set's order; of a subset's fold, those of the subset."""
+        own = {one.name for part in (self.train, self.validation, self.test) for one in part}
+        return [one for one in dataset.sequences if one.name in own]
+
 
 def subjects_of(sequences: Iterable[SequenceRecord]) -> tuple[str, ...]:
     """Return the subjects of some sequences, ids ascending."""
     return tuple(sorted({sequence.subject for sequence in sequences}, key=natural))
-
-
-def make_folds(dataset: PreparedSet, settings: FoldSettings, seed: int) -> list[Fold]:
-    """Return the folds of a set under the settings' protocol.
-
-    If the settings choose the epoch on validation, `validation_share` of each fold's training subjects go there.
-
-    Raises:
-        InputError: the set does not allow the protocol, or too few subjects.
-    """
-    fold_file = Path(settings.file) if settings.file else dataset.folder / OFFICIAL
-    splits = {
-        "subjects": lambda: by_subject(dataset, settings.count),
-        "leave-one-subject-out": lambda: by_subject(dataset, len(dataset.subjects)),
-        "leave-one-set-out": lambda: by_set(dataset),
-        "sequences": lambda: by_sequence(dataset, settings.count),
-        "dfew-12x10": lambda: stratified_subsets(dataset, DFEW_SUBSETS, settings.count, seed),
-        "file": lambda: from_file(dataset, fold_file),
-    }[settings.protocol]()
-    folds = []
-    for number, (train, test) in enumerate(splits):
-        if not train or not test:
-            raise InputError(f"fold {number} has no {'training' if not train else 'test'} sequence; use fewer folds")
-        chosen: frozenset[str] = frozenset()
-        if settings.select == "validation":
-            rng = np.random.default_rng([seed, number, 2])
-            chosen = validation_split(subjects_of(train), settings.validation_share, rng)
-        folds.append(
-            Fold(
-                number,
-                tuple(one for one in train if one.subject not in chosen),
-                tuple(one for one in train if one.subject in chosen),
-                tuple(test),
-            )
-        )
-    return folds
 
 
 Split = tuple[list[SequenceRecord], list[SequenceRecord]]
@@ -83,9 +52,10 @@ def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]
         InputError: fewer subjects than folds.
     """
     if len(subjects) < max(count, 2):
+        advice = f"ask for at most {len(subjects)} folds, or " if len(subjects) > 1 else ""
         raise InputError(
             f"the set has {len(subjects)} subject{'s' if len(subjects) != 1 else ''}, fewer than the "
-            f"{max(count, 2)} folds; ask for at most {len(subjects)} folds or take a set with more subjects"
+            f"{max(count, 2)} folds; {advice}take a set with more subjects"
         )
     return [frozenset(group.tolist()) for group in np.array_split(np.array(subjects, dtype=object), count)]
 
@@ -197,6 +167,34 @@ def _split(dataset: PreparedSet, test: set[str], train: set[str]) -> Split:
         [one for one in dataset.sequences if one.name in train],
         [one for one in dataset.sequences if one.name in test],
     )
+
+
+def make_folds(dataset: PreparedSet, settings: FoldSettings, seed: int) -> list[Fold]:
+    """Return the folds of a set under the settings' protocol.
+
+    If the epoch is chosen on validation, `validation_share` of each fold's training subjects go there.
+
+    Raises:
+        InputError: the set does not allow the protocol, or too few subjects.
+    """
+    splits = PROTOCOLS[settings.protocol].split(dataset, settings, seed)
+    folds = []
+    for number, (train, test) in enumerate(splits):
+        if not train or not test:
+            raise InputError(f"fold {number} has no {'training' if not train else 'test'} sequence; use fewer folds")
+        chosen: frozenset[str] = frozenset()
+        if SELECTIONS[settings.select].measured_on == "validation":
+            rng = np.random.default_rng([seed, number, 2])
+            chosen = validation_split(subjects_of(train), settings.validation_share, rng)
+        folds.append(
+            Fold(
+                number,
+                tuple(one for one in train if one.subject not in chosen),
+                tuple(one for one in train if one.subject in chosen),
+                tuple(test),
+            )
+        )
+    return folds
 
 
 def validation_split(subjects: tuple[str, ...], share: float, rng: np.random.Generator) -> frozenset[str]:

@@ -38,6 +38,8 @@ from tfen.video.reading import read_frames
 
 Array = np.ndarray
 PREPARED_SET = Format("a prepared set", "prepare.json")
+HIDDEN = ".tfen-synth"
+"""In a source that `tfen synth --layout` made: its people are synthetic, whatever the layout."""
 QUALITY = 95
 WIDE = 1.55
 """A film wider than this, once upright, may show two views side by side."""
@@ -65,6 +67,7 @@ def prepare(
     settings: PrepareSettings,
     published: Published | None = None,
     jobs: int | None = None,
+    subjects_named: bool = True,
 ) -> dict[str, Any]:
     """Prepare recordings in `out` and return the counts.
 
@@ -108,8 +111,9 @@ def prepare(
         names = {one.name for one in kept}
         write_csv(out / OFFICIAL, COLUMNS, [row for row in findings.folds if row["sequence"] in names])
     about = {
-        **PREPARED_SET.stamp(),
         **description,
+        "synthetic": (source / HIDDEN).is_dir(),
+        "subjects_named": subjects_named,
         "left_out": left_out,
         "unlabelled": findings.unlabelled,
         "notes": notes,

@@ -4,6 +4,7 @@ On disk: `sequences.csv` (sequence, subject, expression, number of frames, sourc
 and `prepared.json` (settings, versions, counts, what was left out and why).
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -16,9 +17,11 @@ import numpy as np
 
 from tfen.errors import InputError
 from tfen.files import read_csv, read_json, read_values, write_csv, write_json
+from tfen.folders import Format
 from tfen.labels import EXPRESSIONS, in_order
 from tfen.video.media import IMAGES
 
+PREPARED = Format("a prepared set", "prepared.json")
 COLUMNS = ("sequence", "subject", "expression", "frames", "source")
 
 
@@ -64,6 +67,34 @@ class PreparedSet:
     def name(self) -> str:
         """What the set calls itself: `synthetic`, `ckplus`, `folder` ..."""
         return str(self.about.get("set", "folder"))
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its people were made by `tfen synth`; of a joined set, whether any were."""
+        parts = self.about["joined"].values() if "joined" in self.about else [self.about]
+        return any(one.get("set") == "synthetic" or one.get("synthetic") is True for one in parts)
+
+    @property
+    def subjects_named(self) -> bool:
+        """Whether it is known who the people are; where it is not (DFEW), each sequence counts as a subject."""
+        return bool(self.about.get("subjects_named", self.name != "dfew"))
+
+    @cached_property
+    def content(self) -> str:
+        """A fingerprint of what the set holds: names, subjects, expressions and lengths of its sequences."""
+        rows = sorted((one.name, one.subject, one.expression, str(one.frames)) for one in self.sequences)
+        return hashlib.sha256("\n".join(",".join(row) for row in rows).encode()).hexdigest()[:16]
+
+    def person(self, subject: str) -> str:
+        """Return a name for one of the set's subjects that holds beyond the set: two sets' people can be compared."""
+        place, own = (
+            (self.about["joined"].get(self.set_of(subject), {}), subject.partition("/")[2])
+            if ("joined" in self.about)
+            else (self.about, subject)
+        )
+        made = place.get("synth")
+        home = str(place.get("set", "folder"))
+        return f"{home}:{made.get('seed')}:{own}" if isinstance(made, dict) else f"{home}:{own}"
 
     def frame_files(self, sequence: SequenceRecord) -> list[Path]:
         """Return a sequence's frames in order."""
@@ -130,12 +161,13 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     return (*parts, (1, 0, word))
 
 
-def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
+def open_set(folder: Path | str, exclude: tuple[str, ...] = ()) -> PreparedSet:
     """Read a prepared set, without the expressions in `exclude` (where it has them).
 
     Raises:
         InputError: the folder is missing or is no prepared set.
     """
+    folder = Path(folder)
     if not folder.exists():
         raise InputError(f"{folder} does not exist; make a set with `tfen synth` or `tfen prepare`, or check the path")
     table = folder / "sequences.csv"
@@ -162,8 +194,9 @@ def open_set(folder: Path, exclude: tuple[str, ...] = ()) -> PreparedSet:
     twice = [name for name, count in Counter(sequence.name for sequence in sequences).items() if count > 1]
     if twice:
         raise InputError(f"{table} names the sequence {twice[0]} twice")
-    about_file = folder / "prepared.json"
+    about_file = folder / PREPARED.marker
     about = read_json(about_file, "a prepared set's description") if about_file.exists() else {}
+    PREPARED.check(about, folder)
     dataset = PreparedSet(folder, tuple(sequences), about)
     unknown = sorted(set(exclude) - {sequence.expression for sequence in sequences} - set(EXPRESSIONS))
     if unknown:
@@ -194,4 +227,4 @@ def write_set(folder: Path, sequences: list[SequenceRecord], about: dict[str, An
         "frames": sum(sequence.frames for sequence in sequences),
         "per_expression": {name: counts[name] for name in sorted(counts)},
     }
-    write_json(folder / "prepared.json", {**about, "counts": counted})
+    write_json(folder / PREPARED.marker, {**PREPARED.stamp(), **about, "counts": counted})

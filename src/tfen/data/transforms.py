@@ -5,6 +5,7 @@ All frames of a clip are treated alike: one crop, one flip, one change of light.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -12,11 +13,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from tfen.data.augmentations import AUGMENTATIONS
+from tfen.data.normalisations import NORMALISATIONS
+
 Rngs = Sequence[np.random.Generator]
 """Random numbers of each clip of a batch: what happens to a clip depends on no other."""
 CPU = torch.device("cpu")
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's, RGB in [0, 1]."""
 
 
 def stored_size(image_size: int) -> int:
@@ -40,8 +42,8 @@ def centre_crop(clips_BSHWC: Tensor, size: int) -> Tensor:
     return clips_BSHWC[:, :, start : start + size, start : start + size]
 
 
-def looks(clips_BSHWC: Tensor, size: int) -> list[Tensor]:
-    """Return six looks at clips, (B, S, size, size, 3) each, in [0, 255]: the middle of the frames, the whole frames, and
+def views(clips_BSHWC: Tensor, size: int) -> list[Tensor]:
+    """Return six views of clips, (B, S, size, size, 3) each, in [0, 255]: the middle of the frames, the whole frames, and
     less than the middle by as much; each also mirrored."""
     out = []
     for side in (size, clips_BSHWC.shape[2], 2 * size - clips_BSHWC.shape[2]):
@@ -74,29 +76,8 @@ def to_network(clips_BSHWC: Tensor, normalise: str, device: torch.device = CPU) 
 
 
 def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:
-    """Normalise clips in [0, 1]: "imagenet" by fixed values; "clip", "frame" and "local" to zero mean and unit deviation
-    of each clip, each frame, or (grey) the surroundings of each pixel, an eighth of the picture's side, averaged
-    twice."""
-    if normalise == "imagenet":
-        mean = torch.tensor(MEAN, device=clips_BSCHW.device).view(3, 1, 1)
-        return (clips_BSCHW - mean) / torch.tensor(DEVIATION, device=clips_BSCHW.device).view(3, 1, 1)
-    if normalise == "local":
-        flat = clips_BSCHW.flatten(0, 1).mean(1, keepdim=True)
-        around = flat.shape[-1] // 16 * 2 + 1
-
-        def mean_near(x: Tensor) -> Tensor:
-            for size in ((1, around), (around, 1)) * 2:
-                padding = (size[0] // 2, size[1] // 2)
-                x = functional.avg_pool2d(x, size, 1, padding, count_include_pad=False)
-            return x
-
-        apart = flat - mean_near(flat)
-        local = apart / (mean_near(apart**2).clamp_min(0).sqrt() + 0.03)
-        return local.expand(-1, 3, -1, -1).unflatten(0, clips_BSCHW.shape[:2])
-    over = (1, 2, 3, 4) if normalise == "clip" else (2, 3, 4)
-    mean = clips_BSCHW.mean(over, keepdim=True)
-    deviation = clips_BSCHW.std(over, keepdim=True)
-    return (clips_BSCHW - mean) / (deviation + 0.02)
+    """Return clips in [0, 1] as the normalisation of that name (`tfen.data.normalisations`) makes them."""
+    return NORMALISATIONS[normalise].apply(clips_BSCHW)
 
 
 def strong(
@@ -117,55 +98,82 @@ def strong(
         strength: factor on all ranges and chances; mirroring apart.
         bend: whether proportions and the flatness of the light are changed, too.
     """
-    clips = clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255
-    count, frames = clips.shape[:2]
-
-    def each(draw_one: Callable[[np.random.Generator], object]) -> Tensor:
-        return torch.from_numpy(np.array([draw_one(rng) for rng in rngs], np.float32))
-
-    def draw(spread: float) -> Tensor:
-        return each(lambda rng: rng.uniform(-spread, spread) * strength).view(count, 1, 1, 1, 1)
-
-    clips = clips.clamp(1e-3, 1) ** torch.exp(draw(0.6))
-    clips = clips * each(lambda rng: rng.normal(1, 0.06 * strength, (1, 3, 1, 1)))
-    fade = each(lambda rng: rng.random() < 0.3 * strength).view(count, 1, 1, 1, 1)
-    clips = clips * (1 - fade) + clips.mean(2, keepdim=True) * fade
-    turn, scale = draw(0.17).flatten(), size / clips.shape[-1] * (1 + draw(0.16).flatten())
-    flip = each(lambda rng: -1.0 if rng.random() < 0.5 else 1.0)
-    cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
-    across, down = draw(0.1).flatten(), draw(0.1).flatten()
-    affine = torch.stack([torch.stack([cos * flip, -sin, across], 1), torch.stack([sin * flip, cos, down], 1)], 1)
-    shape = [count * frames, 3, size, size]
-    grid = functional.affine_grid(affine.repeat_interleave(frames, 0), shape, align_corners=False)
-    if bend:
-        knots = each(lambda rng: rng.normal(0, 0.03 * strength, (2, 5, 5)) * rng.random())
-        field = functional.interpolate(knots, size=(size, size), mode="bicubic")
-        grid = grid + 2 * field.permute(0, 2, 3, 1).repeat_interleave(frames, 0)
-    flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
-    clips = flat.unflatten(0, (count, frames))
+    draws = _Draws(rngs, strength)
+    clips = _other_light(clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255, draws)
+    clips = _moved(clips, size, draws, bend)
     for clip, rng in zip(clips, rngs, strict=True):
         if rng.random() < 0.5 * strength:
             low = functional.interpolate(clip, size=int(size * rng.uniform(0.35, 0.9)), mode="area")
             clip.copy_(functional.interpolate(low, size=size, mode="bilinear"))
+    clips = _shaded(clips, draws, bend)
+    return torch.stack(
+        [_damaged(clip, rng, strength) for clip, rng in zip(normalised(clips, normalise), rngs, strict=True)]
+    )
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Random numbers of each clip; the order in which they are drawn is part of the result."""
+
+    rngs: Rngs
+    strength: float
+
+    def each(self, draw_one: Callable[[np.random.Generator], object]) -> Tensor:
+        """Return what is drawn for each clip, (B, ...)."""
+        return torch.from_numpy(np.array([draw_one(rng) for rng in self.rngs], np.float32))
+
+    def even(self, spread: float) -> Tensor:
+        """Return an even number within +-spread, times the strength, of each clip, (B, 1, 1, 1, 1)."""
+        drawn = self.each(lambda rng: rng.uniform(-spread, spread) * self.strength)
+        return drawn.view(len(self.rngs), 1, 1, 1, 1)
+
+
+def _other_light(clips: Tensor, draws: _Draws) -> Tensor:
+    """Return clips in [0, 1] with another gamma and colour cast, some of them grey."""
+    clips = clips.clamp(1e-3, 1) ** torch.exp(draws.even(0.6))
+    clips = clips * draws.each(lambda rng: rng.normal(1, 0.06 * draws.strength, (1, 3, 1, 1)))
+    fade = draws.each(lambda rng: rng.random() < 0.3 * draws.strength).view(len(clips), 1, 1, 1, 1)
+    return clips * (1 - fade) + clips.mean(2, keepdim=True) * fade
+
+
+def _moved(clips: Tensor, size: int, draws: _Draws, bend: bool) -> Tensor:
+    """Return clips turned, scaled, shifted, mirrored and, if asked for, bent, (B, S, 3, size, size)."""
+    count, frames = clips.shape[:2]
+    turn, scale = draws.even(0.17).flatten(), size / clips.shape[-1] * (1 + draws.even(0.16).flatten())
+    flip = draws.each(lambda rng: -1.0 if rng.random() < 0.5 else 1.0)
+    cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
+    across, down = draws.even(0.1).flatten(), draws.even(0.1).flatten()
+    affine = torch.stack([torch.stack([cos * flip, -sin, across], 1), torch.stack([sin * flip, cos, down], 1)], 1)
+    shape = [count * frames, 3, size, size]
+    grid = functional.affine_grid(affine.repeat_interleave(frames, 0), shape, align_corners=False)
+    if bend:
+        knots = draws.each(lambda rng: rng.normal(0, 0.03 * draws.strength, (2, 5, 5)) * rng.random())
+        field = functional.interpolate(knots, size=(size, size), mode="bicubic")
+        grid = grid + 2 * field.permute(0, 2, 3, 1).repeat_interleave(frames, 0)
+    flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
+    return flat.unflatten(0, (count, frames))
+
+
+def _shaded(clips: Tensor, draws: _Draws, bend: bool) -> Tensor:
+    """Return clips under a gradient of light and, if asked for, with flatter light."""
+    size = clips.shape[-1]
     ramp = torch.linspace(-0.5, 0.5, size)
     if bend:
         shade = functional.interpolate(clips.flatten(0, 1), size=6, mode="area")
-        shade = functional.interpolate(shade, size=size, mode="bilinear").unflatten(0, (count, frames))
-        clips = clips - draw(0.8).abs() * (shade - shade.mean((2, 3, 4), keepdim=True))
-    clips = clips * (1 + draw(0.6) * ramp.view(1, size) + draw(0.6) * ramp.view(size, 1)).clamp_min(0.2)
-    out = []
-    for clip, rng in zip(normalised(clips, normalise), rngs, strict=True):
-        clip = clip + torch.from_numpy(rng.standard_normal(clip.shape, np.float32)) * rng.uniform(0, 0.2 * strength)
-        if rng.random() < 0.35 * strength:
-            height, width = (int(size * x) for x in rng.uniform(0.12, 0.42, 2))
-            top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
-            clip[:, :, top : top + height, left : left + width] = math.tanh(rng.standard_normal())
-        out.append(clip)
-    return torch.stack(out)
+        shade = functional.interpolate(shade, size=size, mode="bilinear").unflatten(0, clips.shape[:2])
+        clips = clips - draws.even(0.8).abs() * (shade - shade.mean((2, 3, 4), keepdim=True))
+    return clips * (1 + draws.even(0.6) * ramp.view(1, size) + draws.even(0.6) * ramp.view(size, 1)).clamp_min(0.2)
 
 
-STRENGTH = {"mild": 0.4, "strong": 1.0}
-"""Of the settings' augmentations; the paper's is crop and flip alone."""
+def _damaged(clip: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
+    """Return a clip with noise and, sometimes, a piece cut out."""
+    size = clip.shape[-1]
+    clip = clip + torch.from_numpy(rng.standard_normal(clip.shape, np.float32)) * rng.uniform(0, 0.2 * strength)
+    if rng.random() < 0.35 * strength:
+        height, width = (int(size * x) for x in rng.uniform(0.12, 0.42, 2))
+        top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
+        clip[:, :, top : top + height, left : left + width] = math.tanh(rng.standard_normal())
+    return clip
 
 
 def augmented(
@@ -182,10 +190,9 @@ def augmented(
 
     Args:
         rngs: of each clip.
-        share: of the full strength of mild and strong augmentation.
+        augment: a name in `tfen.data.augmentations`.
+        share: of the augmentation's full strength.
         bend: see `strong`.
         device: where they go; what is more than crop and flip is done here first.
     """
-    if augment == "paper":
-        return to_network(crop_and_flip(clips_BSHWC, size, rngs), normalise, device)
-    return strong(clips_BSHWC, size, rngs, normalise, share * STRENGTH[augment], bend).to(device)
+    return AUGMENTATIONS[augment].apply(clips_BSHWC, size, rngs, normalise, share, bend, device)

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfen.config import Settings
 from tfen.errors import InputError
 from tfen.evaluation.drawing import BLUE, GREY, ORANGE, inline, latex_table, render, save_figure
 from tfen.evaluation.metrics import Prediction, summary
@@ -15,6 +16,8 @@ from tfen.evaluation.runs import FinishedRun, read_run
 from tfen.evaluation.statistics import corrected_t_test, mcnemar, subject_bootstrap
 from tfen.files import clear_errors, write_csv, write_json, write_text
 from tfen.models.describe import describe
+from tfen.models.variants import VARIANTS
+from tfen.training.turns import TURNS
 
 
 def run_folder(out: Path, variant: str, seed: int, first_seed: int) -> Path:
@@ -72,11 +75,11 @@ def write_sweep(out: Path, setting: str, values: tuple[str, ...]) -> list[dict[s
             "accuracy": figures["accuracy"],
             "accuracy_low": low,
             "accuracy_high": high,
-            "fold_std": figures["std"],
             "uar": figures["uar"],
         }
         rounded = {name: round(100 * number, 2) for name, number in percent.items()}
-        rows.append({setting: value, **rounded, "epoch_chosen_by": run.figures["epoch_chosen_by"]})
+        spread = {"fold_std": _percent(figures["std"])}
+        rows.append({setting: value, **rounded, **spread, "epoch_chosen_by": run.figures["epoch_chosen_by"]})
     folder = out / "sweep"
     with clear_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +114,7 @@ def _row(
         "accuracy_low": round(100 * low, 2),
         "accuracy_high": round(100 * high, 2),
         "fold_mean": round(100 * float(per_fold.mean()), 2),
-        "fold_std": round(100 * float(per_fold.std(ddof=1)) if len(per_fold) > 1 else 0.0, 2),
+        "fold_std": _percent(float(per_fold.std(ddof=1)) if len(per_fold) > 1 else None),
         "uar": round(100 * float(np.mean([one["uar"] for one in figures])), 2),
         "difference": "",
         "difference_low": "",
@@ -122,6 +125,8 @@ def _row(
         "mcnemar_p": "",
         "parameters": network["total_parameters"],
         "gflop": round(network["total_operations"] / 1e9, 2),
+        "training": _training(runs[0].settings),
+        "marks": "; ".join(runs[0].figures["marks"]),
         "published": _published(variant, published),
         "epoch_chosen_by": runs[0].figures["epoch_chosen_by"],
     }
@@ -139,14 +144,30 @@ def _row(
     folds, sequences = corrected_t_test(per_fold, theirs, share), mcnemar(reference[0].predictions, runs[0].predictions)
     row.update(
         difference=round(100 * folds.difference, 2),
-        difference_low=round(100 * folds.low, 2),
-        difference_high=round(100 * folds.high, 2),
-        t_test_p=float(f"{folds.p:.3g}"),
+        difference_low=_percent(folds.low),
+        difference_high=_percent(folds.high),
+        t_test_p="" if folds.p is None else float(f"{folds.p:.3g}"),
         only_reference_right=sequences.only_first,
         only_this_right=sequences.only_second,
         mcnemar_p=float(f"{sequences.p:.3g}"),
     )
     return row
+
+
+def _percent(value: float | None) -> float | str:
+    """Return a share in percent; "" where there is none."""
+    return "" if value is None else round(100 * value, 2)
+
+
+def _training(settings: Settings) -> str:
+    """Return how a network was trained, as far as ablations differ in it: what the expression loss weighs, who learned."""
+    train, adversary = settings.train, VARIANTS[settings.model.variant].adversary
+    turns = TURNS[train.turns].text
+    if adversary:
+        return f"expression loss times {train.alpha:g}; {turns} (n = {train.adversary_interval})"
+    if train.matched:
+        return f"control: expression loss times {train.alpha:g}, A's turns passed over"
+    return "as printed: expression loss alone, all iterations"
 
 
 def _all(runs: list[FinishedRun]) -> list[Prediction]:
@@ -166,7 +187,7 @@ def _latex(rows: list[dict[str, Any]]) -> str:
             row["variant"],
             f"{row['accuracy']:.2f}",
             f"{row['accuracy_low']:.1f}--{row['accuracy_high']:.1f}",
-            f"{row['fold_mean']:.2f} ({row['fold_std']:.2f})",
+            f"{row['fold_mean']:.2f}" + (f" ({row['fold_std']:.2f})" if row["fold_std"] != "" else ""),
             f"{row['uar']:.2f}",
             "" if row["difference"] == "" else f"{row['difference']:+.2f}",
             row["t_test_p"],

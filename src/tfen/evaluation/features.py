@@ -9,9 +9,9 @@ import torch.nn.functional as functional
 
 from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore
-from tfen.data.prepared import PreparedSet, SequenceRecord, open_set
+from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.errors import InputError
-from tfen.evaluation.runs import fold_folder, read_predictions, read_run
+from tfen.evaluation.runs import fold_folder, read_predictions, read_run, run_set
 from tfen.models.tfen import TFEN
 from tfen.models.weights import load
 
@@ -35,15 +35,18 @@ class RunFold:
         return Clips(self.store, sequences, self.settings.model.frames, self.settings.model.image_size)
 
 
-def open_folds(run: Path) -> tuple[PreparedSet, list[RunFold]]:
+def open_folds(run: Path, place: Path | None = None) -> tuple[PreparedSet, list[RunFold]]:
     """Open the finished folds of a run, with the set that it ran on.
+
+    Args:
+        place: where the set lies now, if it was moved.
 
     Raises:
         InputError: the run or its set is not there any more.
     """
     read = read_run(run)
     settings = read.settings
-    dataset = open_set(Path(read.config["set_folder"]), settings.folds.exclude)
+    dataset = run_set(read.config, settings, place)
     store = FrameStore(dataset, settings.model.image_size, settings.data)
     by_name = {sequence.name: sequence for sequence in dataset.sequences}
 

@@ -17,6 +17,7 @@ from tfen.errors import InputError
 from tfen.evaluation.drawing import latex_table, save_figure
 from tfen.evaluation.features import RunFold, extract, feature_maps, open_folds
 from tfen.evaluation.metrics import confusions
+from tfen.evaluation.published import PUBLISHED, PublishedSet
 from tfen.evaluation.runs import read_run, run_config
 from tfen.evaluation.tables import short, write_beside_published, write_confusion
 from tfen.files import clear_errors, write_csv, write_text
@@ -37,7 +38,9 @@ class Panel:
     features: Array
 
 
-def write_figures(run: Path, out: Path, beside: Path | None = None, expression: str | None = None) -> list[Path]:
+def write_figures(
+    run: Path, out: Path, beside: Path | None = None, expression: str | None = None, place: Path | None = None
+) -> list[Path]:
     """Write Figs. 9 and 10, the confusion matrix, the table of rivals and Tables 11/12 of a run into `out`.
 
     Returns:
@@ -45,16 +48,17 @@ def write_figures(run: Path, out: Path, beside: Path | None = None, expression: 
 
     Args:
         beside: another run on the same folds, whose t-SNE and distances stand left of this one's.
+        place: where the runs' set lies now, if it was moved.
         expression: of Fig. 9's three subjects; the one that the best fold recognises in most if not given.
 
     Raises:
         InputError: a run is not there, or the two were not tested on the same subjects.
     """
-    _, folds = open_folds(run)
+    _, folds = open_folds(run, place)
     best = max(folds, key=lambda fold: fold.accuracy)
     panels = [_panel(run, best)]
     if beside is not None:
-        _, others = open_folds(beside)
+        _, others = open_folds(beside, place)
         other = next((fold for fold in others if fold.number == best.number), None)
         if other is None or [one.name for one in other.testing] != [one.name for one in best.testing]:
             raise InputError(f"{beside} has no fold {best.number} tested on the same subjects as that of {run}")
@@ -73,6 +77,8 @@ def write_figures(run: Path, out: Path, beside: Path | None = None, expression: 
         written += [out / "comparison.csv", out / "comparison.tex"]
     for space in ("plane", "features"):
         written += _distance_table(panels, space, out)
+    if figures["set"] in PUBLISHED:
+        written += _published_distances(PUBLISHED[figures["set"]], out)
     return written
 
 
@@ -177,21 +183,43 @@ def _apex_maps(fold: RunFold, sequence: SequenceRecord) -> dict[str, Any]:
     return out
 
 
+Distances = tuple[Array, Array, Array]
+"""Between the classes' centres (K, K); mean and variance of each class's distances from its centre, (K,) each."""
+
+
 def _distance_table(panels: list[Panel], space: str, out: Path) -> list[Path]:
     """Write Table 11/12 in the t-SNE plane (as printed) or in T's features; two runs are parted by "/"."""
     classes = panels[0].expressions
     tables = [class_distances(getattr(panel, space), panel.labels, classes) for panel in panels]
+    title = " / ".join(panel.title for panel in panels) + f", fold {panels[0].fold}"
+    return _write_distances(out / f"table-11-distances-{space}", tables, classes, title)
+
+
+def _published_distances(published: PublishedSet, out: Path) -> list[Path]:
+    """Write Table 11 or 12 as the paper prints it; nothing where it has none for the set."""
+    halves = published.distances.values()
+    tables = [(np.array(half.between), np.array(half.mean), np.array(half.variance)) for half in halves]
+    if not tables:
+        return []
+    title = " / ".join(published.distances) + f", {published.title}, as published"
+    return _write_distances(out / "table-11-published", tables, published.distance_order, title)
+
+
+def _write_distances(stem: Path, tables: list[Distances], classes: tuple[str, ...], title: str) -> list[Path]:
     names = [short(name) for name in classes]
     columns = ["", *names, "intra mean", "intra variance"]
     rows = []
     for i, name in enumerate(names):
         between = [
-            "-" if i == j else "/".join(f"{table[0][i, j]:.2f}" for table in tables) for j in range(len(classes))
+            "-" if i == j else "/".join(_number(table[0][i, j]) for table in tables) for j in range(len(classes))
         ]
-        inner = ["/".join(f"{table[k][i]:.2f}" for table in tables) for k in (1, 2)]
+        inner = ["/".join(_number(table[k][i]) for table in tables) for k in (1, 2)]
         rows.append([name, *between, *inner])
-    stem = out / f"table-11-distances-{space}"
     write_csv(stem.with_suffix(".csv"), columns, (dict(zip(columns, row)) for row in rows))
-    note = "% " + " / ".join(panel.title for panel in panels) + f", fold {panels[0].fold}\n"
-    write_text(stem.with_suffix(".tex"), note + latex_table(columns, rows))
+    write_text(stem.with_suffix(".tex"), f"% {title}\n" + latex_table(columns, rows))
     return [stem.with_suffix(".csv"), stem.with_suffix(".tex")]
+
+
+def _number(value: float) -> str:
+    """Return a distance with two digits; "-" where a class had no points."""
+    return "-" if np.isnan(value) else f"{value:.2f}"

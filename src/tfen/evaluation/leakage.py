@@ -29,6 +29,7 @@ from tfen.evaluation.features import Features, RunFold, extract, feature_maps, o
 from tfen.files import clear_errors, read_json, write_csv, write_json, write_text
 from tfen.models.seresnet import UpperHalf
 from tfen.progress import meter
+from tfen.training.loop import Done, Loop, Place
 
 Array = np.ndarray
 PLACES = ("F", "E", "TFE", "T")
@@ -63,7 +64,7 @@ class Measured:
     chance: float | None
 
 
-def measure_leakage(run: Path, out: Path, adversary: bool = True) -> list[Measured]:
+def measure_leakage(run: Path, out: Path, adversary: bool = True, set_folder: Path | None = None) -> list[Measured]:
     """Measure all folds of a run and write `leakage.json`, CSV, LaTeX, picture and page into `out`.
 
     Args:
@@ -72,7 +73,7 @@ def measure_leakage(run: Path, out: Path, adversary: bool = True) -> list[Measur
     Raises:
         InputError: the run, its set or its weights are not there.
     """
-    dataset, folds = open_folds(run)
+    dataset, folds = open_folds(run, set_folder)
     per_fold: list[dict[tuple[str, str], _Scores]] = []
     with meter("leakage", len(folds), "folds") as progress:
         for fold in folds:
@@ -227,30 +228,48 @@ def _fresh_adversary(fold: RunFold, place: str, sequences: list[SequenceRecord],
     """Train A anew, from random weights, on one place's maps of the gallery; say which other sequences it knows."""
     subjects = sorted({sequence.subject for sequence in sequences})
     right = np.zeros(len(sequences), bool)
-    maps, size = _all_maps(fold, place, sequences), fold.settings.model.width
+    maps = _all_maps(fold, place, sequences)
     labels = torch.tensor([subjects.index(sequence.subject) for sequence in sequences])
     for gallery, asked in (halves, halves[::-1]):
         torch.manual_seed(fold.number)
-        adversary = UpperHalf(len(subjects), size)
-        optimiser = torch.optim.AdamW(adversary.parameters(), 2e-3, weight_decay=0.01)
-        length = maps.shape[1]
-        rows = torch.tensor([(k, s) for k in gallery for s in range(length)])
-        steps = ADVERSARY_EPOCHS * -(-len(rows) // 32)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
-        for _ in range(ADVERSARY_EPOCHS):
-            adversary.train()
-            for group in rows[torch.randperm(len(rows))].split(32):
-                loss = torch.nn.functional.cross_entropy(adversary(maps[group[:, 0], group[:, 1]]), labels[group[:, 0]])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
+        adversary = UpperHalf(len(subjects), fold.settings.model.width)
+        _learn_faces(adversary, maps, labels, gallery)
         adversary.eval()
         with torch.no_grad():
             for k in asked:
                 scores = adversary(maps[k]).softmax(1).mean(0)
                 right[k] = int(scores.argmax()) == int(labels[k])
     return right
+
+
+def _learn_faces(adversary: UpperHalf, maps_nSCHW: torch.Tensor, labels_n: torch.Tensor, gallery: Array) -> None:
+    """Train a fresh adversary on the frames of some sequences."""
+    optimiser = torch.optim.AdamW(adversary.parameters(), 2e-3, weight_decay=0.01)
+    rows = torch.tensor([(k, s) for k in gallery for s in range(maps_nSCHW.shape[1])])
+    steps = ADVERSARY_EPOCHS * -(-len(rows) // 32)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+
+    def step(group: torch.Tensor, place: Place) -> Done:
+        sequences, frames = group.T
+        loss = torch.nn.functional.cross_entropy(adversary(maps_nSCHW[sequences, frames]), labels_n[sequences])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        return Done({"loss": loss.item() * len(group)}, len(group), len(group))
+
+    adversary.train()
+    Loop(
+        phase="probe",
+        title="fresh adversary",
+        unit="frames",
+        epochs=ADVERSARY_EPOCHS,
+        items=len(rows),
+        batch_size=32,
+        batches=lambda epoch, skip: rows[torch.randperm(len(rows))].split(32),
+        step=step,
+        quiet=True,
+    ).run()
 
 
 @torch.no_grad()

@@ -37,7 +37,7 @@ def summary(predictions: list[Prediction], expressions: tuple[str, ...]) -> dict
 
     accuracy: share of all sequences that is right, pooled over the folds (equal to WAR).
     uar, war: unweighted and weighted average recall.
-    fold_accuracy_mean, std: over the folds (sample standard deviation); per_fold lists them.
+    fold_accuracy_mean, std: over the folds (sample standard deviation; None for a single fold); per_fold lists them.
     """
     counts = confusions(predictions, expressions)
     recall = recalls(counts)
@@ -57,7 +57,7 @@ def summary(predictions: list[Prediction], expressions: tuple[str, ...]) -> dict
         "uar": float(np.nanmean(recall)),
         "war": float(np.trace(counts) / counts.sum()),
         "fold_accuracy_mean": float(np.mean(per_fold)),
-        "std": float(np.std(per_fold, ddof=1)) if len(per_fold) > 1 else 0.0,
+        "std": float(np.std(per_fold, ddof=1)) if len(per_fold) > 1 else None,
         "per_fold": per_fold,
         "recall": {name: None if np.isnan(value) else float(value) for name, value in zip(expressions, recall)},
         "f1": {name: float(value) for name, value in zip(expressions, f1)},

@@ -11,27 +11,33 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfen.data.prepared import PreparedSet, open_set
+from tfen.data.prepared import PreparedSet
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
 from tfen.evaluation.calibration import reliability, tempered
 from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, render, save_figure
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.published import PUBLISHED
-from tfen.evaluation.runs import read_run
+from tfen.evaluation.runs import FinishedRun, read_run, run_set
 from tfen.evaluation.subgroups import Subgroup, known_groups, subgroups, write_subgroups
 from tfen.evaluation.tables import in_percent, short, write_beside_published, write_confusion
 from tfen.files import clear_errors, write_text
 from tfen.models.describe import describe
+from tfen.progress import say
 from tfen.video.photographs import read_image
 
 
-def write_report(run: Path, out: Path) -> Path:
-    """Write the report of a run into `out` and return the path of its page.
+def write_report(run: Path | str, out: Path | str | None = None, place: Path | None = None) -> Path:
+    """Write the report of a run into `out` (`report` in the run if not given) and return the path of its page.
+
+    Args:
+        place: where the run's set lies now, if it was moved; without it the report has no examples.
 
     Raises:
         InputError: `run` holds no finished run.
     """
+    run = Path(run)
+    out = run / "report" if out is None else Path(out)
     read = read_run(run)
     config, figures, expressions, predictions, folds = (
         read.config,
@@ -49,9 +55,10 @@ def write_report(run: Path, out: Path) -> Path:
     pictures["folds"] = save_figure(_fold_bars(folds, figures), out / "folds.png")
     pictures["curves"] = save_figure(_curves(histories), out / "curves.png")
     pictures["calibration"] = save_figure(_calibration(predictions, folds, expressions), out / "calibration.png")
-    groups = _subgroups(config, predictions)
+    dataset = _dataset(read, place)
+    groups = [] if dataset is None else _subgroups(dataset, predictions)
     write_subgroups(out / "subgroups.csv", groups)
-    examples = _examples(config, figures, predictions, out)
+    examples = None if dataset is None else _examples(dataset, predictions, out)
     if examples is not None:
         pictures["examples"] = examples
     rows = write_beside_published(out, figures)
@@ -71,9 +78,33 @@ def write_report(run: Path, out: Path) -> Path:
         rows=rows,
         network=network,
         groups=groups,
+        opponent=dead_opponent(histories, folds),
     )
     write_text(out / "index.html", html)
     return out / "index.html"
+
+
+def dead_opponent(histories: list[list[dict[str, Any]]], folds: list[dict[str, Any]]) -> str:
+    """Return a sentence if A stayed below twice chance over whole epochs, "" if it never did or there was none.
+
+    Args:
+        histories: every fold's figures of every epoch.
+        folds: what the folds' `fold.json` say, in the same order; `faces` is the number of face labels.
+    """
+    below = counted = 0
+    for history, fold in zip(histories, folds):
+        chance = 1 / max(1, fold.get("faces") or len(fold["train_subjects"]))
+        rates = [row["face_accuracy"] for row in history if "face_accuracy" in row]
+        counted += len(rates)
+        below += sum(rate < 2 * chance for rate in rates)
+    if not below:
+        return ""
+    if below == counted:
+        return (
+            f"The adversary never recognised faces (below twice chance in all {counted} epochs): nothing was removed by "
+            "the game."
+        )
+    return f"In {below} of {counted} epochs the adversary recognised faces less than twice as often as chance."
 
 
 def _history(path: Path) -> list[dict[str, Any]]:
@@ -151,24 +182,35 @@ def _calibration(predictions: list[Prediction], folds: list[dict[str, Any]], exp
     return figure
 
 
-def _subgroups(config: dict[str, Any], predictions: list[Prediction]) -> list[Subgroup]:
-    """Return the accuracy by subgroup; nothing where the set is gone or knows nothing of its subjects."""
+def _dataset(read: FinishedRun, place: Path | None) -> PreparedSet | None:
+    """Open the run's set; where it is gone, say so, and the report does without it."""
+    try:
+        return run_set(read.config, read.settings, place)
+    except InputError as error:
+        if place is not None:
+            raise
+        say(f"{error}; the report has no examples and no subgroups")
+        return None
+
+
+def _subgroups(dataset: PreparedSet, predictions: list[Prediction]) -> list[Subgroup]:
+    """Return the accuracy by subgroup; nothing where the set knows nothing of its subjects."""
     judged = {one.sequence for one in predictions}
     try:
-        dataset = open_set(Path(config["set_folder"]))
         return subgroups(known_groups(dataset, (one for one in dataset.sequences if one.name in judged)), predictions)
-    except InputError:
+    except InputError as error:
+        say(f"{error}; the report has no subgroups")
         return []
 
 
-def _examples(config: dict[str, Any], figures: dict[str, Any], predictions: list[Prediction], out: Path) -> Path | None:
-    """Draw sequences that were recognised and sequences that were not; None where the set is gone."""
+def _examples(dataset: PreparedSet, predictions: list[Prediction], out: Path) -> Path | None:
+    """Draw sequences that were recognised and sequences that were not; None where the set has lost them."""
     try:
-        dataset = open_set(Path(config["set_folder"]), tuple(config["settings"]["folds"]["exclude"]))
         right = _spread([one for one in predictions if one.true == one.predicted], 6)
         wrong = _spread([one for one in predictions if one.true != one.predicted], 6)
         rows = [(one, _strip(dataset, one)) for one in (*right, *wrong)]
-    except InputError:
+    except InputError as error:
+        say(f"{error}; the report has no examples")
         return None
     if not rows:
         return None

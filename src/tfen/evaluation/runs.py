@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from tfen.config import Settings, settings_in
+from tfen.data.prepared import PreparedSet, open_set
+from tfen.data.protocols import PROTOCOLS
 from tfen.errors import InputError
+from tfen.evaluation.claims import claims
 from tfen.evaluation.metrics import Prediction, summary
 from tfen.files import read_csv, read_json, read_values, read_yaml, write_csv
 
@@ -66,6 +69,26 @@ def run_config(run: Path) -> tuple[dict[str, Any], Settings]:
     return config, settings
 
 
+def run_set(config: dict[str, Any], settings: Settings, place: Path | None = None) -> PreparedSet:
+    """Open the set of a run.
+
+    Args:
+        config: of the run, as `run_config` returns it.
+        place: where the set lies now, if not where it lay.
+
+    Raises:
+        InputError: it is not there, or holds something else.
+    """
+    folder = place or Path(config["set_folder"])
+    if not folder.exists():
+        raise InputError(f"the run's set is not at {folder} any more; if it was moved, say where to: --set FOLDER")
+    dataset = open_set(folder, settings.folds.exclude)
+    content = config.get("set_content")
+    if content is not None and content != dataset.content:
+        raise InputError(f"{folder} does not hold the sequences that the run was made on; give --set the right folder")
+    return dataset
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """What a run has left behind; `figures` as `summary.json` names them, those of the predictions taken from these."""
@@ -79,7 +102,14 @@ class FinishedRun:
     predictions: list[Prediction]
 
 
-SUMMARY = {"set": str, "variant": str, "select": str, "protocol": str, "epoch_chosen_by": str, "expressions": list}
+SUMMARY: dict[str, type | tuple[type, ...]] = {
+    "set": str,
+    "variant": str,
+    "select": str,
+    "protocol": str,
+    "epoch_chosen_by": str,
+    "expressions": list,
+}
 FOLD: dict[str, type | tuple[type, ...]] = {
     "fold": int,
     "accuracy": (int, float),
@@ -110,24 +140,33 @@ def read_run(run: Path) -> FinishedRun:
     if not folds:
         raise InputError(f"{run} has no finished fold; run `tfen crossval` to its end first")
     counted = summary(predictions, expressions)
-    if settings.folds.protocol == "dfew-12x10":
+    if PROTOCOLS[settings.folds.protocol].subsets:
         counted.update(over_subsets(predictions, expressions, settings.folds.count))
-    figures = {**{name: kept[name] for name in SUMMARY}, **counted, "optimistic": kept.get("optimistic") is True}
+    known = kept.get("dataset")
+    own = claims(folds, settings, known if isinstance(known, dict) else {}, len(predictions), kept["set"])
+    optimistic = kept.get("optimistic") is True
+    figures = {**{name: kept[name] for name in SUMMARY}, **counted, **own.plain(), "optimistic": optimistic}
     return FinishedRun(run, config, settings, expressions, figures, folds, predictions)
 
 
 def over_subsets(predictions: list[Prediction], expressions: tuple[str, ...], count: int) -> dict[str, Any]:
-    """Return DFEW's figures as the paper gives them: accuracy and UAR of each subset, averaged over the subsets."""
+    """Return DFEW's figures as the paper gives them: each subset's figures, averaged over the subsets.
+
+    subset_fold_std: standard deviation over the folds within each subset, averaged over the subsets (the paper's).
+    subset_std: standard deviation of the subsets' accuracies. None where there are too few folds or subsets for one.
+    """
     by_subset: dict[int, list[Prediction]] = {}
     for one in predictions:
         by_subset.setdefault(one.fold // count, []).append(one)
     each = [summary(own, expressions) for own in by_subset.values()]
     accuracies = [one["accuracy"] for one in each]
+    within = [one["std"] for one in each if one["std"] is not None]
     return {
         "subsets": len(each),
         "subset_accuracy_mean": float(np.mean(accuracies)),
         "subset_uar_mean": float(np.mean([one["uar"] for one in each])),
-        "subset_std": float(np.std(accuracies, ddof=1)) if len(each) > 1 else 0.0,
+        "subset_fold_std": float(np.mean(within)) if within else None,
+        "subset_std": float(np.std(accuracies, ddof=1)) if len(each) > 1 else None,
     }
 
 
@@ -142,6 +181,7 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
             figures = read_json(path, "a run's summary")
             wanted = ("set", "variant", "accuracy", "uar", "std", "folds", "sequences", "subjects", "epoch_chosen_by")
             values = {name: figures[name] for name in wanted}
+            values["marks"] = [str(mark) for mark in figures.get("marks", ())]
         except (InputError, KeyError, TypeError):
             continue
         place = run.relative_to(folder)

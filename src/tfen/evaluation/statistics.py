@@ -53,12 +53,12 @@ def mcnemar(first: list[Prediction], second: list[Prediction]) -> McNemar:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Mean difference of accuracy over folds, its 95 % interval and p."""
+    """Mean difference of accuracy over folds, its 95 % interval and p; a single fold has neither."""
 
     difference: float
-    low: float
-    high: float
-    p: float
+    low: float | None
+    high: float | None
+    p: float | None
 
 
 def corrected_t_test(first: np.ndarray, second: np.ndarray, test_share: float) -> Resampled:
@@ -74,7 +74,7 @@ def corrected_t_test(first: np.ndarray, second: np.ndarray, test_share: float) -
     differences = np.asarray(first, float) - np.asarray(second, float)
     mean, count = float(differences.mean()), len(differences)
     if count < 2:
-        return Resampled(mean, float("nan"), float("nan"), float("nan"))
+        return Resampled(mean, None, None, None)
     spread = float(np.sqrt((1 / count + test_share) * differences.var(ddof=1)))
     if spread == 0:
         return Resampled(mean, mean, mean, 1.0 if mean == 0 else 0.0)

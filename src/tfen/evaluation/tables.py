@@ -29,12 +29,18 @@ def write_confusion(out: Path, counts: np.ndarray, expressions: tuple[str, ...])
 
 
 def write_beside_published(out: Path, figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """Write the paper's table of rivals with this run's row below as CSV and LaTeX; return its rows (may be none)."""
+    """Write the paper's table of rivals with this run's row below as CSV and LaTeX; return its rows (may be none).
+
+    What keeps the run from standing beside the others is said in the column `marks`; such a run is not in the LaTeX
+    table.
+    """
     rows = comparison_rows(figures, PUBLISHED.get(figures["set"]))
-    listed = [[row["method"], row["descriptor"], f"{row['accuracy']:.2f}%"] for row in rows]
+    listed = [[row["method"], row["descriptor"], f"{row['accuracy']:.2f}%"] for row in rows if not row["marks"]]
     beside = latex_table(["Method", "Descriptor", "Accuracy"], listed, left=2)
+    if rows and rows[-1]["marks"]:
+        beside = f"% This run is left out: {rows[-1]['marks']}.\n{beside}"
     write_text(out / "comparison.tex", beside if rows else "% The paper has no figure for this set.\n")
-    write_csv(out / "comparison.csv", ("method", "descriptor", "uar", "accuracy"), rows)
+    write_csv(out / "comparison.csv", ("method", "descriptor", "uar", "accuracy", "marks"), rows)
     return rows
 
 
@@ -45,9 +51,15 @@ def comparison_rows(figures: dict[str, Any], published: PublishedSet | None) -> 
     rows: list[dict[str, Any]] = []
     for rival in published.rivals:
         uar = rival[2] if len(rival) == 4 else ""
-        rows.append({"method": rival[0], "descriptor": rival[1], "uar": uar, "accuracy": rival[-1]})
+        rows.append({"method": rival[0], "descriptor": rival[1], "uar": uar, "accuracy": rival[-1], "marks": ""})
     rows.append(
-        {"method": "Teng et al.", "descriptor": "TFEN", "uar": published.uar or "", "accuracy": published.accuracy}
+        {
+            "method": "Teng et al.",
+            "descriptor": "TFEN",
+            "uar": published.uar or "",
+            "accuracy": published.accuracy,
+            "marks": "",
+        }
     )
     rows.append(
         {
@@ -55,6 +67,7 @@ def comparison_rows(figures: dict[str, Any], published: PublishedSet | None) -> 
             "descriptor": figures["variant"],
             "uar": round(100 * figures.get("subset_uar_mean", figures["uar"]), 2),
             "accuracy": round(100 * figures.get("subset_accuracy_mean", figures["accuracy"]), 2),
+            "marks": "; ".join(figures["marks"]),
         }
     )
     return rows

@@ -98,7 +98,10 @@ class AnnotatedFilm:
     def _draw_until(self, time: float) -> None:
         while self._frames and self._frames[0][0] < time:
             at, scale, picture = self._frames.popleft()
-            self._encode(self._drawn(at, scale, picture, self._faces_at(at)), at)
+            drawn = self._drawn(at, scale, picture, self._faces_at(at))
+            if self._output is None and at > 0:
+                self._encode(drawn, 0.0)  # where the sound begins first, the first picture waits
+            self._encode(drawn, at)
 
     def _faces_at(self, time: float) -> list[Result]:
         """Return what the faces show at a time, boxes and probabilities half-way between two steps."""
@@ -200,7 +203,8 @@ class AnnotatedFilm:
             self._stream.time_base = Fraction(1, CLOCK)
             self._stream.codec_context.time_base = Fraction(1, CLOCK)
             if codec == "libx264":
-                self._stream.options = {"preset": "veryfast", "crf": "22"}
+                # no picture waits for later ones: players that ignore edit lists keep sound and pictures together
+                self._stream.options = {"preset": "veryfast", "crf": "22", "bf": "0"}
         image = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(picture[: self._stream.height, : self._stream.width]), format="rgb24"
         )

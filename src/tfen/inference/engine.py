@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tfen.config import Looks
-from tfen.data.transforms import centre_crop, fit_frame, looks, stored_size, to_network
+from tfen.config import TestTimeAugmentation
+from tfen.data.normalisations import NORMALISATIONS
+from tfen.data.transforms import centre_crop, fit_frame, stored_size, to_network, views
 from tfen.errors import InputError
 from tfen.models.weights import Loaded
 
@@ -36,13 +37,13 @@ class Engine:
         InputError: another number of views.
     """
 
-    def __init__(self, loaded: Loaded, test_time_augmentation: Looks = 1) -> None:
+    def __init__(self, loaded: Loaded, test_time_augmentation: TestTimeAugmentation = 1) -> None:
         if test_time_augmentation not in (1, 6):
             raise InputError(f"test-time-augmentation is {test_time_augmentation}, expected 1 or 6")
         settings = loaded.settings
         self.expressions, self.frames = loaded.expressions, settings.model.frames
         self.size = stored_size(settings.model.image_size)
-        self.streams = settings.data.normalise != "clip"
+        self.streams = not NORMALISATIONS[settings.data.normalise].whole_clip
         self._image_size, self._data, self._views = settings.model.image_size, settings.data, test_time_augmentation
         self._network = loaded.network.channels_last()
         self._temperature = float(loaded.about.get("temperature") or 1.0)
@@ -73,5 +74,5 @@ class Engine:
     def _pixels(self, clips_BSHWC: Array) -> torch.Tensor:
         """Return what the network takes of each view of clips, (L, B, S, 3, H, W)."""
         clips, size = torch.from_numpy(clips_BSHWC), self._image_size
-        views = [centre_crop(clips, size)] if self._views == 1 else looks(clips, size)
-        return torch.stack([to_network(view, self._data.normalise) for view in views])
+        each = [centre_crop(clips, size)] if self._views == 1 else views(clips, size)
+        return torch.stack([to_network(view, self._data.normalise) for view in each])

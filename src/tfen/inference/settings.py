@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tfen.choices import Choices
-from tfen.config import Looks
+from tfen.config import TestTimeAugmentation
 from tfen.errors import InputError
 from tfen.faces.detectors import DETECTORS
 
@@ -34,7 +34,7 @@ class AnalyzerSettings:
     "Results whose confidence is below it get no label, 0 to 1."
     engine: Annotated[str, ENGINES] = "torch"
     "Runs the network; onnxruntime and openvino need the extra `export`."
-    test_time_augmentation: Annotated[Looks, Parameter(alias="--looks")] = 6
+    test_time_augmentation: Annotated[TestTimeAugmentation, Parameter(alias="--looks")] = 6
     "Views of each face whose results are averaged: 6, as it is, a little nearer and farther, and all mirrored; or 1."
 
     def __post_init__(self) -> None:

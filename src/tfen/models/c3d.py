@@ -14,6 +14,8 @@ from tfen.models.seresnet import initialise
 class C3D(ClipClassifier):
     """Frames (B, S, 3, H, W) to scores (B, K); `width` 64 is the publication's, other widths scale all layers."""
 
+    memory_format = torch.channels_last_3d
+
     def __init__(self, classes: int, width: int = 64, dropout: float = 0.5) -> None:
         super().__init__(64 * width, classes, dropout)
         w = width

@@ -1,5 +1,6 @@
 """What every network that judges a whole clip has in common: features, dropout, a linear classifier."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -11,6 +12,9 @@ class ClipClassifier(nn.Module):
         classes: number of expressions K.
         dropout: before the classifier.
     """
+
+    memory_format: torch.memory_format | None = None
+    """The order of weights in memory that is fastest on processors; None: as it is."""
 
     def __init__(self, features: int, classes: int, dropout: float) -> None:
         super().__init__()

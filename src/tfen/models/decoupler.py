@@ -1,8 +1,11 @@
 """The decoupler D (Section 3.4, Fig. 4, Eq. 1), and the fusion that replaces it in one ablation (Fig. 5)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from tfen.choices import Choices
 from tfen.models.seresnet import initialise
 
 
@@ -46,3 +49,9 @@ class Concatenation(nn.Module):
 
     def forward(self, expression_BCHW: Tensor, face_BCHW: Tensor) -> Tensor:
         return self.bn(self.conv(torch.cat([expression_BCHW, face_BCHW], 1)))
+
+
+FUSIONS: Choices[Callable[[int], nn.Module]] = Choices(
+    "fusion", {"decoupler": Decoupler, "concatenation": Concatenation}
+)
+"""How E's and F's features become one, made for a number of channels: `forward(expression_BCHW, face_BCHW)`."""

@@ -80,6 +80,8 @@ class Inception(nn.Module):
 class I3D(ClipClassifier):
     """Frames (B, S, 3, H, W) to scores (B, K); `width` 64 is the publication's, other widths scale all layers."""
 
+    memory_format = torch.channels_last_3d
+
     def __init__(self, classes: int, width: int = 64, dropout: float = 0.5) -> None:
         def scaled(*channels: int) -> tuple[int, ...]:
             return tuple(max(1, round(c * width / 64)) for c in channels)

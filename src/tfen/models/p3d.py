@@ -56,6 +56,8 @@ class Block(nn.Module):
 class P3D(ClipClassifier):
     """Frames (B, S, 3, H, W) to scores (B, K); `width` 64 is the publication's, other widths scale all layers."""
 
+    memory_format = torch.channels_last_3d
+
     def __init__(self, classes: int, width: int = 64, dropout: float = 0.5) -> None:
         super().__init__(32 * width, classes, dropout)
         self.stem = conv_norm(3, width, (1, 7, 7), 2)

@@ -50,6 +50,8 @@ class Temporal3D(ClipClassifier):
     30,971,904 parameters and the classifier at width 64 with shortcut A; 165,376 more with B.
     """
 
+    memory_format = torch.channels_last_3d
+
     def __init__(self, classes: int, width: int = 64, shortcut: Shortcut = "A", dropout: float = 0.2) -> None:
         super().__init__(8 * width, classes, dropout)
         self.layer3 = stage(2 * width, 4 * width, 2, shortcut)
@@ -75,6 +77,8 @@ class ResNet3D(ClipClassifier):
     Shortcut "A" is Hara's network: a stem of 7x7x7 kernels and max-pooling. "B" is torchvision's `r3d_18`: a stem of
     3x7x7 kernels, no pooling; 33,371,472 parameters with 400 classes.
     """
+
+    memory_format = torch.channels_last_3d
 
     def __init__(self, classes: int, width: int = 64, shortcut: Shortcut = "A", dropout: float = 0.2) -> None:
         super().__init__(8 * width, classes, dropout)

@@ -8,15 +8,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tfen.config import BASELINES, EC_STFL, Shortcut, Variant
+from tfen.choices import Choices
+from tfen.config import Shortcut
+from tfen.errors import InputError
 from tfen.models.c3d import C3D
 from tfen.models.clip_classifier import ClipClassifier
-from tfen.models.decoupler import Concatenation, Decoupler
+from tfen.models.decoupler import FUSIONS
 from tfen.models.i3d import I3D
 from tfen.models.p3d import P3D
 from tfen.models.resnet3d import ResNet3D, Temporal3D
 from tfen.models.resnet_lstm import ResNetLSTM
 from tfen.models.seresnet import LowerHalf, UpperHalf
+from tfen.models.variants import VARIANTS
 
 PARTS = {
     "F": "face_extractor",
@@ -28,24 +31,14 @@ PARTS = {
 """The paper's letters and the attributes of `TFEN`."""
 
 
-BASELINE_NETWORKS: dict[str, Callable[[int, int], ClipClassifier]] = {
-    "resnet18-lstm": ResNetLSTM,
-    "3d-resnet18": ResNet3D,
-    "r3d18": lambda classes, width: ResNet3D(classes, width, "B"),
-    "c3d": C3D,
-    "i3d": I3D,
-    "p3d": P3D,
-}
-"""The baselines by name, made for a number of expressions and a width."""
-assert tuple(BASELINE_NETWORKS) == BASELINES
-
-
 class FramewiseScores(nn.Module):
     """SE-ResNet-18's upper half on each frame, scores averaged over the frames (without-3d, Fig. 8)."""
 
-    def __init__(self, classes: int, width: int, dropout: float) -> None:
+    memory_format: torch.memory_format | None = None
+
+    def __init__(self, classes: int, width: int, dropout: float, block: str) -> None:
         super().__init__()
-        self.frame = UpperHalf(classes, width, dropout)
+        self.frame = UpperHalf(classes, width, dropout, block)
 
     def embed(self, x_BSCHW: Tensor) -> Tensor:
         """Return the clip's mean features before the classifier, (B, 8 * width)."""
@@ -55,6 +48,23 @@ class FramewiseScores(nn.Module):
         return self.frame(x_BSCHW.flatten(0, 1)).unflatten(0, x_BSCHW.shape[:2]).mean(1)
 
 
+TEMPORAL_NETWORKS: Choices[Callable[[int, int, Shortcut, float, str], ClipClassifier | FramewiseScores]] = Choices(
+    "temporal network",
+    {
+        "3d": lambda classes, width, shortcut, dropout, block: Temporal3D(classes, width, shortcut, dropout),
+        "framewise": lambda classes, width, shortcut, dropout, block: FramewiseScores(classes, width, dropout, block),
+        "resnet18-lstm": lambda classes, width, *_: ResNetLSTM(classes, width),
+        "3d-resnet18": lambda classes, width, *_: ResNet3D(classes, width),
+        "r3d18": lambda classes, width, *_: ResNet3D(classes, width, "B"),
+        "c3d": lambda classes, width, *_: C3D(classes, width),
+        "i3d": lambda classes, width, *_: I3D(classes, width),
+        "p3d": lambda classes, width, *_: P3D(classes, width),
+    },
+)
+"""What T may be, made for a number of expressions, a width, a shortcut, a dropout and a form of block; the last six take the frames as they
+are, and shortcut and dropout are those of their papers."""
+
+
 class TFEN(nn.Module):
     """The whole network; parts that a variant lacks are None.
 
@@ -62,14 +72,18 @@ class TFEN(nn.Module):
         expressions: number of expressions K.
         faces: number of face labels N (0: no adversary is built, as for inference).
         width: channels of the stem; 64 in the paper.
-        variant: see `tfen.config.VARIANTS`.
+        variant: a name in `tfen.models.variants`.
         shortcut: of the 3D network, "A" (Hara) or "B" (torchvision).
         dropout: before the classifier of T.
         adversary_dropout: before the classifier of A.
+        block: form of the 2D blocks, a name in `tfen.models.blocks`.
+
+    Raises:
+        InputError: a variant whose parts do not exist, or that gathers features where T has none of a whole clip.
     """
 
     face_extractor: LowerHalf | None
-    decoupler: Decoupler | Concatenation | None
+    decoupler: nn.Module | None
     adversary: UpperHalf | None
     expression_extractor: LowerHalf | nn.Identity
     temporal: ClipClassifier | FramewiseScores
@@ -79,33 +93,24 @@ class TFEN(nn.Module):
         expressions: int,
         faces: int = 0,
         width: int = 64,
-        variant: Variant = "tfen",
+        variant: str = "tfen",
         shortcut: Shortcut = "A",
         dropout: float = 0.2,
         adversary_dropout: float = 0.0,
+        block: str = "original",
     ) -> None:
         super().__init__()
-        baseline = variant.removesuffix(EC_STFL)
-        if baseline in BASELINE_NETWORKS:
-            self.expression_extractor = nn.Identity()
-            self.face_extractor = self.decoupler = self.adversary = None
-            self.temporal = BASELINE_NETWORKS[baseline](expressions, width)
-            return
-        decoupled = variant != "without-facial-decoupling"
-        self.expression_extractor = LowerHalf(width)
-        self.face_extractor = LowerHalf(width) if decoupled else None
-        self.decoupler = None
-        if decoupled:
-            self.decoupler = Concatenation(2 * width) if variant == "without-decoupler" else Decoupler(2 * width)
-        if variant == "without-3d":
-            self.temporal = FramewiseScores(expressions, width, dropout)
-        else:
-            self.temporal = Temporal3D(expressions, width, shortcut, dropout)
-        self.adversary = None
-        if faces and decoupled and variant != "without-adversarial":
-            self.adversary = UpperHalf(faces, width, adversary_dropout)
-        if self.face_extractor is not None:
-            self.face_extractor.requires_grad_(False)
+        self.variant = VARIANTS[variant]
+        self.expression_extractor = LowerHalf(width, block) if self.variant.extracts else nn.Identity()
+        self.face_extractor = self.decoupler = self.adversary = None
+        if self.variant.fusion is not None:
+            self.face_extractor = LowerHalf(width, block).requires_grad_(False)
+            self.decoupler = FUSIONS[self.variant.fusion](2 * width)
+        self.temporal = TEMPORAL_NETWORKS[self.variant.temporal](expressions, width, shortcut, dropout, block)
+        if self.variant.adversary and faces:
+            self.adversary = UpperHalf(faces, width, adversary_dropout, block)
+        if self.variant.gathers and not isinstance(self.temporal, ClipClassifier):
+            raise InputError(f"the network {variant} gathers clips, but its T has no features of a whole clip")
 
     def train(self, mode: bool = True) -> "TFEN":
         """Set training mode; F stays in evaluation mode, since its BatchNorm statistics are frozen too."""
@@ -119,8 +124,8 @@ class TFEN(nn.Module):
         for part in (self.expression_extractor, self.face_extractor, self.decoupler, self.adversary):
             if part is not None:
                 part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if isinstance(self.temporal, (Temporal3D, ResNet3D, C3D, I3D, P3D)):
-            self.temporal.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        if self.temporal.memory_format is not None:
+            self.temporal.to(memory_format=self.temporal.memory_format)  # type: ignore[call-overload]
         return self
 
     def features(self, frames_BCHW: Tensor) -> Tensor:

@@ -2,9 +2,11 @@
 
 import errno
 import pickle
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import torch
 from safetensors import SafetensorError
@@ -24,6 +26,7 @@ IMAGENET_REPOSITORY, IMAGENET_FILE = "timm/legacy_seresnet18.in1k", "model.safet
 PACKAGED = Path(__file__).parent.parent / "weights"
 """Where the package's own weights lie."""
 Weights = dict[str, Tensor]
+COUNTER = "num_batches_tracked"
 
 
 def save_network(
@@ -163,7 +166,16 @@ def _weights_folder(source: str | Path) -> Path:
 def build(settings: Settings, expressions: int, faces: int) -> TFEN:
     """Return a network with random weights, as the settings describe it."""
     model = settings.model
-    return TFEN(expressions, faces, model.width, model.variant, model.shortcut, model.dropout, model.adversary_dropout)
+    return TFEN(
+        expressions,
+        faces,
+        model.width,
+        model.variant,
+        model.shortcut,
+        model.dropout,
+        model.adversary_dropout,
+        model.block,
+    )
 
 
 def read_weights(path: Path) -> Weights:
@@ -187,8 +199,10 @@ def read_weights(path: Path) -> Weights:
     return {name.removeprefix("module."): value for name, value in found.items()}
 
 
-def load_fitting(module: nn.Module, weights: Weights, what: str, silent: str = "num_batches_tracked") -> list[str]:
-    """Load the weights whose names and shapes fit; say which of the module's do not get any.
+def load_fitting(module: nn.Module, weights: Weights, what: str, silent: str | None = None) -> list[str]:
+    """Load the weights whose names and shapes fit; say how many that are, and which of the module's do not get any.
+
+    BatchNorm's counters of batches are no weights.
 
     Args:
         silent: weights with this in their name are not spoken of.
@@ -199,14 +213,15 @@ def load_fitting(module: nn.Module, weights: Weights, what: str, silent: str = "
     Raises:
         InputError: nothing fits.
     """
-    own = module.state_dict()
+    own = {name: value for name, value in module.state_dict().items() if COUNTER not in name}
     fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise InputError(f"{what}: none of its {len(weights)} weights fits; is it of another architecture or width?")
     module.load_state_dict(fitting, strict=False)
-    left = [name for name in own if name not in fitting and silent not in name and "num_batches_tracked" not in name]
-    if left:
-        say(f"{what}: {len(left)} of {len(own)} weights start afresh: {_list(left)}")
+    named = [name for name in own if silent is None or silent not in name]
+    left = [name for name in named if name not in fitting]
+    afresh = f"; {_list(left)} start{'s' if len(left) == 1 else ''} afresh" if left else ""
+    say(f"{what}: weights of {len(named) - len(left)} of {len(named)} tensors{afresh}")
     return left
 
 
@@ -218,28 +233,51 @@ def imagenet_weights(path: str | None = None) -> Weights:
     """Return timm's ImageNet weights of SE-ResNet-18, from a file or (over the network) from the hub."""
     if path is not None:
         return read_weights(Path(path))
-    from huggingface_hub import hf_hub_download
+    return read_weights(_fetched(IMAGENET_REPOSITORY, IMAGENET_FILE))
 
+
+def _fetched(repository: str, file: str) -> Path:
+    """Return a file of the Hugging Face hub, from its cache here or over the network.
+
+    Raises:
+        TfenError: the hub does not give it.
+    """
+    from huggingface_hub import constants, hf_hub_download, logging, try_to_load_from_cache
+
+    kept = try_to_load_from_cache(repository, file)
+    if isinstance(kept, str):
+        return Path(kept)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
     try:
-        return read_weights(Path(hf_hub_download(IMAGENET_REPOSITORY, IMAGENET_FILE)))
-    except InputError:
-        raise
+        socket.getaddrinfo(urlparse(constants.ENDPOINT).hostname, 443)  # without a network the hub's client tries long
+        say(f"fetching {file} of {repository} from the Hugging Face hub")
+        return Path(hf_hub_download(repository, file))
     except Exception as error:
         raise TfenError(
-            f"ImageNet weights could not be fetched ({type(error).__name__}): download {IMAGENET_FILE} of "
-            f"{IMAGENET_REPOSITORY} from the Hugging Face hub and give its path, or start from random weights"
+            f"{file} of {repository} could not be fetched from the Hugging Face hub ({type(error).__name__}): download it "
+            "by hand and give --model.expression-weights its path, or start from random weights with "
+            "--model.expression-weights none"
         ) from None
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def load_imagenet(lower: LowerHalf, upper: UpperHalf | None = None, path: str | None = None) -> None:
-    """Start SE-ResNet-18's halves from ImageNet weights."""
-    weights = imagenet_weights(path)
+    """Start SE-ResNet-18's halves from ImageNet weights; the classifier starts afresh.
+
+    Raises:
+        InputError: the weights do not fit, or belong to blocks of the other form.
+    """
     source = path or IMAGENET_REPOSITORY
-    load_fitting(lower, weights, source)
-    if upper is not None:
-        load_fitting(
-            upper, {name: value for name, value in weights.items() if not name.startswith("last_linear")}, source
+    if not lower.layer1[0].relu_before_squeeze:
+        raise InputError(
+            f"{source}: timm's weights belong to blocks with a ReLU before the squeeze; add --model.block timm"
         )
+    weights = {name: value for name, value in imagenet_weights(path).items() if not name.startswith("last_linear")}
+    load_fitting(lower, weights, f"{source}, lower half")
+    if upper is not None:
+        load_fitting(upper, weights, f"{source}, upper half", silent="last_linear")
 
 
 def load_kinetics(temporal: nn.Module, path: Path) -> None:

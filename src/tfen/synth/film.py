@@ -8,7 +8,7 @@ import numpy as np
 
 from tfen.faces.box import eyes_and_mouth, face_box
 from tfen.synth import skins
-from tfen.synth.assets import dress
+from tfen.synth.assets import Dressed, dress
 from tfen.synth.expressions import LAUGH, action_units, actions_over_time, resting
 from tfen.synth.head import BODY, EYE, INSIDE_LIP, MOUTH, SKIN, Head
 from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
@@ -37,8 +37,7 @@ class Performer:
         self.rest = resting(head.actions, np.random.default_rng([*seed, 3]))
         self.shape = head.shape(subject.phenotype, subject.changes)
         dressed = dress(assets, head, self.shape, subject, rng) if assets else None
-        traits = subject.skin if dressed is None else dressed.traits
-        self.skin = skins.paint(traits, rng)
+        self.skin = skins.paint(subject.skin if dressed is None else dressed.traits, rng)
         tone = skins.skin_tone(subject.skin.darkness, subject.skin.warmth)
         if dressed is not None:
             self.skin, tone = dressed.skin(self.skin), dressed.tone
@@ -46,23 +45,9 @@ class Performer:
         if dressed is None and subject.hair_volume > 0:
             self._raise_hair(rng)
         iris_image, eye_corners = eyes(head, self.shape, np.array(subject.iris), rng)
-        self.parts: list[Part] = dressed.parts if dressed else teeth(head, self.shape, subject.teeth)
-        if dressed is None and subject.hairstyle == "long":
-            colour = np.array(subject.skin.hair_colour)
-            self.parts = [
-                *self.parts,
-                long_hair(head, self.shape, subject.hair_length, subject.hair_volume * 0.8, colour, rng),
-            ]
-        if subject.glasses:
-            width, height, radius, square = subject.glasses_shape
-            self.parts = [
-                *self.parts,
-                glasses(head, self.shape, np.array(subject.glasses_colour), width, height, square, radius),
-            ]
+        self.parts = self._parts(dressed, rng)
         cloth = rng.uniform(0.02, 0.6) * rng.uniform(0.6, 1.0, 3)
-        bare = head.faces[head.materials == BODY]
-        low = self.shape.neutral[head.landmarks[8]][2] - rng.uniform(0.06, 0.11)
-        covered = self.shape.neutral[bare].mean(1)[:, 2] < low
+        covered_below = self.shape.neutral[head.landmarks[8]][2] - rng.uniform(0.06, 0.11)
         images = [
             _skin_image(self.skin.colour),
             iris_image,
@@ -71,47 +56,93 @@ class Performer:
             plain(tuple(cloth)),
         ]
         gloss = [0.06 + 0.05 * rng.random(), 0.7, 0.05, 0.05, 0.0]
-        material = head.materials.copy()
-        material[head.materials == EYE] = 1
-        material[head.materials == MOUTH] = 2
-        material[head.materials == BODY] = np.where(covered, 4, 3)
-        corners = np.zeros((len(head.faces), 3, 2), np.float32)
-        on_skin = head.materials == SKIN
-        corners[on_skin] = skins.texel(head.head_map[on_skin, :, 0], head.head_map[on_skin, :, 1])
-        corners[head.materials == EYE] = eye_corners[head.faces[head.materials == EYE]]
-        faces, tint, opaque = [head.faces], [np.ones(3)] * 5, [np.ones(len(head.faces), bool)]
-        all_corners, materials, count = [corners], [material], len(self.points)
-        still = self.shape.neutral[None]
-        near_mouth = (abs(self.points - self.shape.neutral[INSIDE_LIP]) < (0.035, 0.02, 0.02)).all(1)
-        inside = [head.faces[head.materials == MOUTH].ravel(), np.flatnonzero(near_mouth)]
+        self.scene = self._scene(images, gloss, eye_corners, covered_below)
+
+    def _parts(self, dressed: Dressed | None, rng: np.random.Generator) -> list[Part]:
+        """Return teeth, long hair and glasses; what the assets give instead of the first two."""
+        head, subject = self.head, self.subject
+        parts: list[Part] = dressed.parts if dressed else teeth(head, self.shape, subject.teeth)
+        if dressed is None and subject.hairstyle == "long":
+            colour = np.array(subject.skin.hair_colour)
+            hair = long_hair(head, self.shape, subject.hair_length, subject.hair_volume * 0.8, colour, rng)
+            parts = [*parts, hair]
+        if subject.glasses:
+            width, height, radius, square = subject.glasses_shape
+            colour = np.array(subject.glasses_colour)
+            parts = [*parts, glasses(head, self.shape, colour, width, height, square, radius)]
+        return parts
+
+    def _scene(self, images: list[Array], gloss: list[float], eye_corners: Array, covered_below: float) -> Scene:
+        """Return the head with its parts, ready to be drawn.
+
+        Args:
+            images: of the head's five materials: skin, eye, mouth, bare body, cloth.
+            gloss: of the same.
+            covered_below: height below which cloth covers the body, metres.
+        """
+        head, count = self.head, len(self.points)
+        faces, corners = [head.faces], [self._head_corners(eye_corners)]
+        materials, opaque = [self._head_materials(covered_below)], [np.ones(len(head.faces), bool)]
+        tint, inside = [np.ones(3)] * len(images), [head.faces[head.materials == MOUTH].ravel(), self._near_mouth()]
+        images, gloss = [*images], [*gloss]
+        still, no_jaw = self.shape.neutral[None], Jaw(np.zeros(1), np.zeros((1, 3)))
         for part in self.parts:
             if part.name.endswith("teeth"):
                 inside.append(part.faces.ravel() + count)
             faces.append(part.faces + count)
-            all_corners.append(part.corners)
+            corners.append(part.corners)
             materials.append(np.full(len(part.faces), len(images)))
             opaque.append(np.full(len(part.faces), part.opaque))
-            count += part.place(still, Jaw(np.zeros(1), np.zeros((1, 3)))).shape[1]
+            count += part.place(still, no_jaw).shape[1]
             images.append(part.image)
             tint.append(part.tint)
             gloss.append(part.gloss)
-        laugh = np.zeros((1, len(head.actions)), np.float32)
-        for name, weight in LAUGH.items():
-            laugh[0, head.actions.index(name)] = weight
-        self.scene = Scene(
+        return Scene(
             self._vertices(np.zeros((1, len(head.actions)), np.float32))[0],
             np.concatenate(faces),
-            np.concatenate(all_corners),
+            np.concatenate(corners),
             np.concatenate(materials),
             np.stack(images),
             np.stack(tint),
             np.array(gloss),
-            skins.shine_map(subject.skin.shine),
-            subject.skin.shine_power,
+            skins.shine_map(self.subject.skin.shine),
+            self.subject.skin.shine_power,
             np.concatenate(opaque),
             np.unique(np.concatenate(inside)),
-            self._vertices(laugh)[0],
+            self._vertices(self._laugh())[0],
         )
+
+    def _head_materials(self, covered_below: float) -> Array:
+        """Return which of the five images each face of the head shows."""
+        head = self.head
+        bare = head.faces[head.materials == BODY]
+        covered = self.shape.neutral[bare].mean(1)[:, 2] < covered_below
+        material = head.materials.copy()
+        material[head.materials == EYE] = 1
+        material[head.materials == MOUTH] = 2
+        material[head.materials == BODY] = np.where(covered, 4, 3)
+        return material
+
+    def _head_corners(self, eye_corners: Array) -> Array:
+        """Return the texture coordinates of the head's faces, (F, 3, 2)."""
+        head = self.head
+        corners = np.zeros((len(head.faces), 3, 2), np.float32)
+        on_skin = head.materials == SKIN
+        corners[on_skin] = skins.texel(head.head_map[on_skin, :, 0], head.head_map[on_skin, :, 1])
+        corners[head.materials == EYE] = eye_corners[head.faces[head.materials == EYE]]
+        return corners
+
+    def _near_mouth(self) -> Array:
+        """Return the vertices around the lips, which a closed mouth hides."""
+        near = abs(self.points - self.shape.neutral[INSIDE_LIP]) < (0.035, 0.02, 0.02)
+        return np.flatnonzero(near.all(1))
+
+    def _laugh(self) -> Array:
+        """Return the facial actions of a laugh, (1, actions): it opens what is hidden otherwise."""
+        laugh = np.zeros((1, len(self.head.actions)), np.float32)
+        for name, weight in LAUGH.items():
+            laugh[0, self.head.actions.index(name)] = weight
+        return laugh
 
     def _raise_hair(self, rng: np.random.Generator) -> None:
         """Let the hair of the scalp (and a full beard) stand off the skin."""
@@ -190,37 +221,17 @@ class Performer:
             variation.faint_smiles,
         )
         vertices = self._vertices(weights)
-        eye, mouth = eyes_and_mouth(self.shape.neutral[head.landmarks])
-        centre, side = face_box(eye[0], eye[1], mouth)
-        camera = Camera(
-            centre + np.array([*rng.normal(0, variation.shift, 1), 0, *rng.normal(0, variation.shift, 1)]) * side,
-            float(rng.uniform(*variation.distance)),
-            float(side * variation.framing * np.exp(rng.normal(0, variation.zoom))),
-        )
-        angles = np.radians([variation.turned, 0, 0] + rng.normal(0, [variation.yaw, variation.pitch, variation.roll]))
-        drift = np.radians(rng.normal(0, variation.motion, 3))
-        time = np.linspace(-0.5, 0.5, frames) if frames > 1 else np.zeros(1)
-        path = angles + drift * np.sin(time * rng.uniform(1.5, 3.0))[:, None]
+        camera = self._camera(rng, variation)
+        path = _path(frames, rng, variation)
         light, lighting = _light(rng, variation)
-        backdrop = _backdrop(size, rng)
-        exposure = rng.uniform(*variation.exposure)
-        balance = np.exp(rng.normal(0, variation.white_balance, 3) * np.array([1, 0, 1]))
-        noise, blur = rng.uniform(*variation.noise), rng.uniform(*variation.blur) * size / 112
-        quality = int(rng.integers(*variation.compression))
-        gamma = rng.uniform(0.42, 0.55)
+        sensor = _Sensor.draw(size, rng, variation)
         depths = skins.fold_depths(weights, head.actions)
         pictures, landmarks = [], []
         for k in range(frames):
             self.scene.move(vertices[k])
             rotation = _rotation(*path[k])
             drawn = self.scene.draw(camera, rotation, light, self._relief(depths[k]), size, samples)
-            linear = (drawn[..., :3] + backdrop * (1 - drawn[..., 3:])) * exposure * balance
-            picture = np.clip(linear / (0.85 + 0.15 * linear), 0, 1) ** gamma
-            if blur > 0.15:
-                picture = cv2.GaussianBlur(picture, (0, 0), blur)
-            grain = noise * rng.standard_normal(picture.shape) * (0.6 + 0.8 * picture)
-            pixels = np.round(np.clip(picture + grain, 0, 1) * 255).astype(np.uint8)
-            pictures.append(_compress(pixels, quality))
+            pictures.append(sensor.picture(drawn, rng))
             landmarks.append(project(camera, rotation, vertices[k][head.landmarks], size))
         truth = {
             "expression": expression,
@@ -231,14 +242,19 @@ class Performer:
             "landmarks": np.stack(landmarks).round(2).tolist(),
             "pose": np.degrees(path).round(2).tolist(),
             "light": lighting,
-            "camera": {
-                "distance": round(camera.distance, 3),
-                "quality": quality,
-                "noise": round(noise, 4),
-                "blur": round(blur, 3),
-            },
+            "camera": {"distance": round(camera.distance, 3), **sensor.record()},
         }
         return Take(np.stack(pictures), truth)
+
+    def _camera(self, rng: np.random.Generator, variation: Variation) -> Camera:
+        """Return a camera that looks at the face's box, or a little beside it."""
+        eye, mouth = eyes_and_mouth(self.shape.neutral[self.head.landmarks])
+        centre, side = face_box(eye[0], eye[1], mouth)
+        return Camera(
+            centre + np.array([*rng.normal(0, variation.shift, 1), 0, *rng.normal(0, variation.shift, 1)]) * side,
+            float(rng.uniform(*variation.distance)),
+            float(side * variation.framing * np.exp(rng.normal(0, variation.zoom))),
+        )
 
     def _relief(self, depth: Array) -> Array:
         """Return the skin's relief with the folds pressed in; `depth` is (folds, 2): right and left side."""
@@ -249,6 +265,49 @@ class Performer:
         folds[:, :half] = np.tensordot(depth[:, 0], maps[:, :, :half], 1)
         folds[:, half:] = np.tensordot(depth[:, 1], maps[:, :, half:], 1)
         return self.skin.relief - strength * folds
+
+
+@dataclass(frozen=True)
+class _Sensor:
+    """What a camera makes of the light: backdrop, exposure, white balance, gamma, blur (pixels), noise, compression."""
+
+    backdrop: Array
+    exposure: float
+    balance: Array
+    noise: float
+    blur: float
+    quality: int
+    gamma: float
+
+    @classmethod
+    def draw(cls, size: int, rng: np.random.Generator, variation: Variation) -> "_Sensor":
+        """Draw one; the order of what is drawn is part of the result."""
+        backdrop = _backdrop(size, rng)
+        exposure = rng.uniform(*variation.exposure)
+        balance = np.exp(rng.normal(0, variation.white_balance, 3) * np.array([1, 0, 1]))
+        noise, blur = rng.uniform(*variation.noise), rng.uniform(*variation.blur) * size / 112
+        quality = int(rng.integers(*variation.compression))
+        return cls(backdrop, exposure, balance, noise, blur, quality, rng.uniform(0.42, 0.55))
+
+    def picture(self, drawn: Array, rng: np.random.Generator) -> Array:
+        """Return the picture (size, size, 3) uint8 of what was drawn: linear RGB times cover, and cover."""
+        linear = (drawn[..., :3] + self.backdrop * (1 - drawn[..., 3:])) * self.exposure * self.balance
+        picture = np.clip(linear / (0.85 + 0.15 * linear), 0, 1) ** self.gamma
+        if self.blur > 0.15:
+            picture = cv2.GaussianBlur(picture, (0, 0), self.blur)
+        grain = self.noise * rng.standard_normal(picture.shape) * (0.6 + 0.8 * picture)
+        return _compress(np.round(np.clip(picture + grain, 0, 1) * 255).astype(np.uint8), self.quality)
+
+    def record(self) -> dict[str, Any]:
+        return {"quality": self.quality, "noise": round(self.noise, 4), "blur": round(self.blur, 3)}
+
+
+def _path(frames: int, rng: np.random.Generator, variation: Variation) -> Array:
+    """Return the head's yaw, pitch and roll in every frame, (frames, 3), radians."""
+    angles = np.radians([variation.turned, 0, 0] + rng.normal(0, [variation.yaw, variation.pitch, variation.roll]))
+    drift = np.radians(rng.normal(0, variation.motion, 3))
+    time = np.linspace(-0.5, 0.5, frames) if frames > 1 else np.zeros(1)
+    return angles + drift * np.sin(time * rng.uniform(1.5, 3.0))[:, None]
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Array:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from tfen.data.prepared import SequenceRecord, write_set
-from tfen.files import clear_errors, read_json, whole_folder, write_json, write_text
+from tfen.files import clear_errors, read_json, whole_folder, write_csv, write_json
 from tfen.folders import Format, claim
 from tfen.labels import EXPRESSIONS
 from tfen.progress import meter
@@ -73,22 +73,14 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     ) as progress:
         for _ in run_subjects(_make_subject_files, missing, out, settings, jobs or os.cpu_count() or 1):
             progress.advance(per_subject)
-    sequences = []
-    people = []
-    for number in numbers:
-        name = f"s{number:04d}"
-        people.append(read_json(_subject(out, name), "a synthetic subject"))
-        sequences += [
-            SequenceRecord(plan.name, name, plan.expression, settings.frames, "synthetic")
-            for plan in sequences_of(settings, name)
-        ]
-    known = ("name", "sex", "age", "ancestry", "hairstyle", "hair_colour", "beard", "glasses")
-    lines = [",".join(("subject", *known[1:]))]
-    lines += [
-        ",".join(str(person[key]).lower() if key == "glasses" else str(person[key]) for key in known)
-        for person in people
+    names = [f"s{number:04d}" for number in numbers]
+    people = [read_json(_subject(out, name), "a synthetic subject") for name in names]
+    write_csv(out / "subjects.csv", ("subject", *KNOWN), (_row(person) for person in people))
+    sequences = [
+        SequenceRecord(plan.name, name, plan.expression, settings.frames, "synthetic")
+        for name in names
+        for plan in sequences_of(settings, name)
     ]
-    write_text(out / "subjects.csv", "\n".join(lines) + "\n")
     about = {
         "set": "synthetic",
         "action_units": list(ACTION_UNITS),
@@ -96,6 +88,15 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     }
     write_set(out, sequences, about)
     return read_json(out / "prepared.json", "a prepared set's description")
+
+
+KNOWN = ("sex", "age", "ancestry", "hairstyle", "hair_colour", "beard", "glasses")
+"""What `subjects.csv` says of each subject."""
+
+
+def _row(person: dict[str, Any]) -> dict[str, Any]:
+    glasses = "true" if person["glasses"] else "false"
+    return {"subject": person["name"], **{name: person[name] for name in KNOWN}, "glasses": glasses}
 
 
 def _grows(key: str, before: Any, now: Any) -> bool:

@@ -109,131 +109,188 @@ def light_reaching(
         out[i] = free / total
 
 
-@wp.kernel
-def cast(
-    mesh: wp.uint64,
-    normals: wp.array(dtype=wp.vec3),
-    corners: wp.array(dtype=wp.vec2),
-    material: wp.array(dtype=wp.int32),
-    tint: wp.array(dtype=wp.vec3),
-    gloss: wp.array(dtype=float),
-    shine: wp.array(dtype=float, ndim=2),
-    shine_power: float,
-    images: wp.array(dtype=wp.uint8, ndim=4),
-    relief: wp.array(dtype=float, ndim=2),
-    depth: float,
-    open_sky: wp.array(dtype=float),
-    key_reach: wp.array(dtype=float),
-    centre: wp.vec3,
-    turn: wp.mat33,
-    distance: float,
-    half: float,
-    size: int,
-    samples: int,
-    key: wp.vec3,
-    key_colour: wp.vec3,
-    fill: wp.vec3,
-    fill_colour: wp.vec3,
-    sky: wp.vec3,
-    ground: wp.vec3,
-    shadow: float,
-    out: wp.array(dtype=wp.vec4),
-):
-    tid = wp.tid()
-    px = tid % size
-    py = tid / size
-    total = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    up = turn * wp.vec3(0.0, 0.0, 1.0)
-    for s in range(samples * samples):
-        sx = (float(s % samples) + 0.5) / float(samples)
-        sy = (float(s / samples) + 0.5) / float(samples)
-        x = (2.0 * (float(px) + sx) / float(size) - 1.0) * half
-        z = (1.0 - 2.0 * (float(py) + sy) / float(size)) * half
-        ray = turn * wp.normalize(wp.vec3(x, 1.0, z))
-        origin = centre + turn * wp.vec3(0.0, -distance, 0.0)
-        left = float(1.0)
-        colour = wp.vec3(0.0, 0.0, 0.0)
-        searching = int(1)
-        layer = int(0)
-        while searching == 1:
-            layer = layer + 1
-            query = wp.mesh_query_ray(mesh, origin, ray, 10.0)
-            if not query.result:
+@wp.struct
+class Surface:
+    """What a ray meets: a mesh, what its corners and materials look like, and how much light reaches its vertices."""
+
+    mesh: wp.uint64
+    normals: wp.array(dtype=wp.vec3)
+    corners: wp.array(dtype=wp.vec2)
+    material: wp.array(dtype=wp.int32)
+    tint: wp.array(dtype=wp.vec3)
+    gloss: wp.array(dtype=float)
+    shine: wp.array(dtype=float, ndim=2)
+    shine_power: float
+    images: wp.array(dtype=wp.uint8, ndim=4)
+    relief: wp.array(dtype=float, ndim=2)
+    depth: float
+    open_sky: wp.array(dtype=float)
+    key_reach: wp.array(dtype=float)
+
+
+@wp.struct
+class View:
+    """A pinhole `distance` before `centre` that sees `half` to each side at distance 1; `turn`: camera to head axes."""
+
+    centre: wp.vec3
+    turn: wp.mat33
+    distance: float
+    half: float
+    size: int
+    samples: int
+
+
+@wp.struct
+class Lights:
+    """Directions towards the lights in head axes, and their colours."""
+
+    up: wp.vec3
+    key: wp.vec3
+    key_colour: wp.vec3
+    fill: wp.vec3
+    fill_colour: wp.vec3
+    sky: wp.vec3
+    ground: wp.vec3
+    shadow: float
+
+
+@wp.func
+def ray_through(view: View, pixel: int, s: int):
+    """The direction of sample s of a pixel."""
+    sx = (float(s % view.samples) + 0.5) / float(view.samples)
+    sy = (float(s / view.samples) + 0.5) / float(view.samples)
+    x = (2.0 * (float(pixel % view.size) + sx) / float(view.size) - 1.0) * view.half
+    z = (1.0 - 2.0 * (float(pixel / view.size) + sy) / float(view.size)) * view.half
+    return view.turn * wp.normalize(wp.vec3(x, 1.0, z))
+
+
+@wp.func
+def over_face(values: wp.array(dtype=float), corner: wp.vec3i, weight: wp.vec3):
+    """A vertex's value between a face's corners."""
+    return values[corner[0]] * weight[0] + values[corner[1]] * weight[1] + values[corner[2]] * weight[2]
+
+
+@wp.func
+def pressed(surface: Surface, face: int, corner: wp.vec3i, uv: wp.vec2, n: wp.vec3):
+    """The normal where the skin's relief bends it, and a factor on the colour: hollows are darker."""
+    points = wp.mesh_get(surface.mesh).points
+    e1 = points[corner[1]] - points[corner[0]]
+    e2 = points[corner[2]] - points[corner[0]]
+    d1 = surface.corners[face * 3 + 1] - surface.corners[face * 3]
+    d2 = surface.corners[face * 3 + 2] - surface.corners[face * 3]
+    det = d1[0] * d2[1] - d1[1] * d2[0]
+    factor = float(1.0)
+    if wp.abs(det) > 1.0e-9:
+        tangent = (e1 * d2[1] - e2 * d1[1]) / det
+        bitangent = (e2 * d1[0] - e1 * d2[0]) / det
+        h = map_at(surface.relief, uv[0], uv[1])
+        slope = tangent * (h[1] / wp.max(wp.dot(tangent, tangent), 1.0e-6)) + bitangent * (
+            h[2] / wp.max(wp.dot(bitangent, bitangent), 1.0e-6)
+        )
+        n = wp.normalize(n - slope * surface.depth)
+        factor = wp.clamp(1.0 + 0.38 * h[0], 0.35, 1.25)
+    return n, factor
+
+
+@wp.func
+def diffuse(lights: Lights, n: wp.vec3, wrap: float, lit: float, sky_seen: float):
+    """The light that a matt surface throws back in all directions."""
+    facing = wp.dot(n, lights.key)
+    # red light travels farther under the skin: the shadow's edge is warm
+    soft = wp.vec3(
+        wp.max((facing + wrap) / (1.0 + wrap), 0.0),
+        wp.max((facing + 0.4 * wrap) / (1.0 + 0.4 * wrap), 0.0),
+        wp.max((facing + 0.3 * wrap) / (1.0 + 0.3 * wrap), 0.0),
+    )
+    light = wp.cw_mul(soft, lights.key_colour) * lit
+    light = light + lights.fill_colour * wp.max(wp.dot(n, lights.fill), 0.0) * (0.4 + 0.6 * sky_seen)
+    height = 0.5 + 0.5 * wp.dot(n, lights.up)
+    return light + (lights.sky * height + lights.ground * (1.0 - height)) * (0.25 + 0.75 * sky_seen)
+
+
+@wp.func
+def shade(surface: Surface, lights: Lights, ray: wp.vec3, face: int, weight: wp.vec3, uv: wp.vec2, texture: wp.vec4):
+    """The colour of a place on a face, seen along a ray; `weight`: of the face's corners."""
+    m = wp.mesh_get(surface.mesh)
+    corner = wp.vec3i(m.indices[face * 3], m.indices[face * 3 + 1], m.indices[face * 3 + 2])
+    kind = surface.material[face]
+    n = wp.normalize(
+        surface.normals[corner[0]] * weight[0]
+        + surface.normals[corner[1]] * weight[1]
+        + surface.normals[corner[2]] * weight[2]
+    )
+    if wp.dot(n, ray) > 0.0:
+        n = -n
+    albedo = wp.cw_mul(
+        wp.vec3(texture[0] * texture[0], texture[1] * texture[1], texture[2] * texture[2]), surface.tint[kind]
+    )
+    wrap = float(0.0)
+    wet = float(0.0)
+    if kind == 0:
+        wrap = 0.22
+        wet = map_at(surface.shine, uv[0], uv[1])[0]
+        bent, factor = pressed(surface, face, corner, uv, n)
+        n = bent
+        albedo = albedo * factor
+    sky_seen = over_face(surface.open_sky, corner, weight)
+    lit = 1.0 - lights.shadow * (1.0 - over_face(surface.key_reach, corner, weight))
+    light = diffuse(lights, n, wrap, lit, sky_seen)
+    shiny = surface.gloss[kind]
+    power = 28.0
+    if kind == 1:
+        power = 220.0
+    mirrored = wp.max(wp.dot(n, wp.normalize(lights.key - ray)), 0.0)
+    bounce = wp.pow(mirrored, power) * shiny * lit
+    rim = wp.pow(1.0 - wp.abs(wp.dot(n, ray)), 4.0) * shiny * 0.35 * sky_seen
+    colour = wp.cw_mul(albedo, light) + lights.key_colour * bounce + lights.sky * rim
+    if wet > 0.0:
+        # sweat and moist lips mirror both lights
+        colour = colour + lights.key_colour * (wp.pow(mirrored, surface.shine_power) * wet * lit)
+        beside = wp.max(wp.dot(n, wp.normalize(lights.fill - ray)), 0.0)
+        colour = colour + lights.fill_colour * (wp.pow(beside, surface.shine_power) * wet)
+    return colour
+
+
+@wp.func
+def seen_along(surface: Surface, lights: Lights, origin: wp.vec3, ray: wp.vec3):
+    """The colour along a ray, times cover, and cover; a ray goes on where what it meets covers a part."""
+    left = float(1.0)
+    colour = wp.vec3(0.0, 0.0, 0.0)
+    searching = int(1)
+    layer = int(0)
+    while searching == 1:
+        layer = layer + 1
+        query = wp.mesh_query_ray(surface.mesh, origin, ray, 10.0)
+        if not query.result:
+            searching = 0
+        else:
+            face = query.face
+            weight = wp.vec3(query.u, query.v, 1.0 - query.u - query.v)
+            uv = (
+                surface.corners[face * 3] * weight[0]
+                + surface.corners[face * 3 + 1] * weight[1]
+                + surface.corners[face * 3 + 2] * weight[2]
+            )
+            texture = texture_at(surface.images, surface.material[face], uv[0], uv[1])
+            cover = texture[3]
+            if cover > 0.02:
+                colour = colour + shade(surface, lights, ray, face, weight, uv, texture) * (cover * left)
+                left = left * (1.0 - cover)
+            origin = origin + ray * query.t + ray * 0.0004
+            if left < 0.03 or layer > 11:
                 searching = 0
-            else:
-                face = query.face
-                m = wp.mesh_get(mesh)
-                i = m.indices[face * 3]
-                j = m.indices[face * 3 + 1]
-                k = m.indices[face * 3 + 2]
-                wi = query.u
-                wj = query.v
-                wk = 1.0 - wi - wj
-                uv = corners[face * 3] * wi + corners[face * 3 + 1] * wj + corners[face * 3 + 2] * wk
-                kind = material[face]
-                texture = texture_at(images, kind, uv[0], uv[1])
-                cover = texture[3]
-                point = origin + ray * query.t
-                if cover > 0.02:
-                    n = wp.normalize(normals[i] * wi + normals[j] * wj + normals[k] * wk)
-                    if wp.dot(n, ray) > 0.0:
-                        n = -n
-                    albedo = wp.cw_mul(
-                        wp.vec3(texture[0] * texture[0], texture[1] * texture[1], texture[2] * texture[2]), tint[kind]
-                    )
-                    wrap = float(0.0)
-                    wet = float(0.0)
-                    if kind == 0:
-                        wrap = 0.22
-                        wet = map_at(shine, uv[0], uv[1])[0]
-                        e1 = m.points[j] - m.points[i]
-                        e2 = m.points[k] - m.points[i]
-                        d1 = corners[face * 3 + 1] - corners[face * 3]
-                        d2 = corners[face * 3 + 2] - corners[face * 3]
-                        det = d1[0] * d2[1] - d1[1] * d2[0]
-                        if wp.abs(det) > 1.0e-9:
-                            tangent = (e1 * d2[1] - e2 * d1[1]) / det
-                            bitangent = (e2 * d1[0] - e1 * d2[0]) / det
-                            h = map_at(relief, uv[0], uv[1])
-                            slope = tangent * (h[1] / wp.max(wp.dot(tangent, tangent), 1.0e-6)) + bitangent * (
-                                h[2] / wp.max(wp.dot(bitangent, bitangent), 1.0e-6)
-                            )
-                            n = wp.normalize(n - slope * depth)
-                            albedo = albedo * wp.clamp(1.0 + 0.38 * h[0], 0.35, 1.25)
-                    sky_seen = open_sky[i] * wi + open_sky[j] * wj + open_sky[k] * wk
-                    lit = 1.0 - shadow * (1.0 - (key_reach[i] * wi + key_reach[j] * wj + key_reach[k] * wk))
-                    facing = wp.dot(n, key)
-                    # red light travels farther under the skin: the shadow's edge is warm
-                    soft = wp.vec3(
-                        wp.max((facing + wrap) / (1.0 + wrap), 0.0),
-                        wp.max((facing + 0.4 * wrap) / (1.0 + 0.4 * wrap), 0.0),
-                        wp.max((facing + 0.3 * wrap) / (1.0 + 0.3 * wrap), 0.0),
-                    )
-                    light = wp.cw_mul(soft, key_colour) * lit
-                    light = light + fill_colour * wp.max(wp.dot(n, fill), 0.0) * (0.4 + 0.6 * sky_seen)
-                    height = 0.5 + 0.5 * wp.dot(n, up)
-                    light = light + (sky * height + ground * (1.0 - height)) * (0.25 + 0.75 * sky_seen)
-                    shiny = gloss[kind]
-                    halfway = wp.normalize(key - ray)
-                    power = 28.0
-                    if kind == 1:
-                        power = 220.0
-                    mirrored = wp.max(wp.dot(n, halfway), 0.0)
-                    bounce = wp.pow(mirrored, power) * shiny * lit
-                    rim = wp.pow(1.0 - wp.abs(wp.dot(n, ray)), 4.0) * shiny * 0.35 * sky_seen
-                    shade = wp.cw_mul(albedo, light) + key_colour * bounce + sky * rim
-                    if wet > 0.0:
-                        # sweat and moist lips mirror both lights
-                        shade = shade + key_colour * (wp.pow(mirrored, shine_power) * wet * lit)
-                        beside = wp.normalize(fill - ray)
-                        shade = shade + fill_colour * (wp.pow(wp.max(wp.dot(n, beside), 0.0), shine_power) * wet)
-                    colour = colour + shade * (cover * left)
-                    left = left * (1.0 - cover)
-                origin = point + ray * 0.0004
-                if left < 0.03 or layer > 11:
-                    searching = 0
-        total = total + wp.vec4(colour[0], colour[1], colour[2], 1.0 - left)
-    out[tid] = total / float(samples * samples)
+    return wp.vec4(colour[0], colour[1], colour[2], 1.0 - left)
+
+
+@wp.kernel
+def cast(surface: Surface, view: View, lights: Lights, out: wp.array(dtype=wp.vec4)):
+    """Colour and cover of every pixel: the mean over its samples."""
+    pixel = wp.tid()
+    total = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    origin = view.centre + view.turn * wp.vec3(0.0, -view.distance, 0.0)
+    for s in range(view.samples * view.samples):
+        total = total + seen_along(surface, lights, origin, ray_through(view, pixel, s))
+    out[pixel] = total / float(view.samples * view.samples)
 
 
 @wp.kernel

@@ -101,44 +101,103 @@ def _with_shine(subject: Subject, shine: float, rng: np.random.Generator) -> Sub
     return replace(subject, skin=replace(subject.skin, shine=(skin, moist), shine_power=power))
 
 
+@dataclass(frozen=True)
+class _Person:
+    """What the rest of a person is drawn from; `old` grows from 0 at 25 years to 1 at 70."""
+
+    male: bool
+    ancestry: str
+    age: int
+    old: float
+
+
+@dataclass(frozen=True)
+class _Hair:
+    colour: str
+    style: str
+    beard: str
+
+
 def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0, shine: float = 0.0) -> Subject:
     """Return subject number `index`; sexes and ancestries take turns so that any few are mixed.
+
+    The order in which things are drawn is part of the result: another order makes other people.
 
     Args:
         lips: see `Variation.lips`; the person is the same with all, lips apart.
         shine: see `Variation.shine`; likewise.
     """
+    person = _person(index, rng)
+    phenotype = _phenotype(person, rng)
+    changes = {name: float(np.clip(rng.normal(0, 0.24), -0.65, 0.65)) for name in LOCAL_CHANGES}
+    hair = _hair(person, rng)
+    skin = _skin(person, hair, rng)
+    iris = _iris(person, rng)
+    style = np.clip(rng.normal(1, 0.15, 52), 0.55, 1.45)
+    habits = {name: float(rng.random()) for name in PROTOTYPES}
+    changes.update(_places(rng))
+    subject = Subject(
+        name=f"s{index:04d}",
+        sex="male" if person.male else "female",
+        age=person.age,
+        ancestry=person.ancestry,
+        hairstyle=hair.style,
+        hair_colour=hair.colour,
+        beard=hair.beard,
+        glasses=bool(rng.random() < 0.16 + 0.2 * person.old),
+        phenotype={name: round(float(value), 5) for name, value in phenotype.items()},
+        changes={name: round(value, 5) for name, value in changes.items()},
+        skin=skin,
+        iris=_rgb(np.array(_IRIS[iris]) * rng.uniform(0.8, 1.2)),
+        hair_volume=_hair_volume(hair, rng),
+        hair_length=float(rng.uniform(0.09, 0.24)),
+        glasses_shape=_glasses_shape(rng),
+        glasses_colour=_rgb(rng.uniform(0.005, 0.05, 3) if rng.random() < 0.75 else rng.uniform(0.05, 0.4, 3)),
+        teeth=float(rng.uniform(0.75, 1.1)),
+        style=tuple(float(value) for value in style),
+        habits=habits,
+    )
+    if lips:
+        subject = _with_other_lips(subject, lips, rng)
+    return _with_shine(subject, shine, rng) if shine else subject
+
+
+def _person(index: int, rng: np.random.Generator) -> _Person:
     male = bool((index + rng.integers(2)) % 2) if index % 4 == 3 else bool(index % 2)
+    years = {"young": (18, 36), "middle": (36, 56), "old": (56, 76)}
+    age = int(rng.integers(*years[_choose(rng, {"young": 5, "middle": 3, "old": 2})]))
     ancestry = ANCESTRIES[(index // 2 + (index // 6)) % 3]
-    years = int(_choose(rng, {"a": 5, "b": 3, "c": 2}).translate(str.maketrans("abc", "012")))
-    age = int(rng.integers(*((18, 36), (36, 56), (56, 76))[years]))
-    old = float(np.clip((age - 25) / 45, 0, 1))
-    mix = dict.fromkeys(ANCESTRIES, 0.06)
-    mix[ancestry] = 0.88
-    shares = rng.dirichlet(np.array(list(mix.values())) * 12)
-    phenotype = {
-        "gender": rng.uniform(0.84, 1.0) if male else rng.uniform(0.0, 0.16),
-        "age": float(np.clip(0.5 + (age - 25) / 130, 0.44, 1.0)),
+    return _Person(male, ancestry, age, float(np.clip((age - 25) / 45, 0, 1)))
+
+
+def _phenotype(person: _Person, rng: np.random.Generator) -> dict[str, float]:
+    """Draw Anny's parameters of the whole body."""
+    mix = {**dict.fromkeys(ANCESTRIES, 0.06), person.ancestry: 0.88}
+    african, asian, caucasian = rng.dirichlet(np.array(list(mix.values())) * 12)
+    return {
+        "gender": rng.uniform(0.84, 1.0) if person.male else rng.uniform(0.0, 0.16),
+        "age": float(np.clip(0.5 + (person.age - 25) / 130, 0.44, 1.0)),
         "weight": rng.uniform(0.25, 0.85),
         "muscle": rng.uniform(0.35, 0.7),
-        "african": shares[0],
-        "asian": shares[1],
-        "caucasian": shares[2],
+        "african": african,
+        "asian": asian,
+        "caucasian": caucasian,
     }
-    changes = {name: float(np.clip(rng.normal(0, 0.24), -0.65, 0.65)) for name in LOCAL_CHANGES}
-    hair = _choose(
-        rng,
-        {"black": 8, "dark brown": 2}
-        if ancestry != "european"
-        else {"black": 1.5, "dark brown": 3, "brown": 3, "fair": 2, "red": 0.7},
-    )
-    if rng.random() < np.clip((age - 42) / 25, 0, 0.85):
-        hair = "grey"
-    if male:
-        hairstyle = _choose(rng, {"bald": 0.6 + 2.0 * old, "short": 6, "medium": 2, "long": 0.4})
-    else:
-        hairstyle = _choose(rng, {"bald": 0.05, "short": 1.2, "medium": 2, "long": 6})
-    beard = _choose(rng, {"none": 5, "stubble": 3, "moustache": 0.8, "full": 1.8}) if male else "none"
+
+
+def _hair(person: _Person, rng: np.random.Generator) -> _Hair:
+    fair = {"black": 1.5, "dark brown": 3, "brown": 3, "fair": 2, "red": 0.7}
+    colour = _choose(rng, fair if person.ancestry == "european" else {"black": 8, "dark brown": 2})
+    if rng.random() < np.clip((person.age - 42) / 25, 0, 0.85):
+        colour = "grey"
+    if not person.male:
+        return _Hair(colour, _choose(rng, {"bald": 0.05, "short": 1.2, "medium": 2, "long": 6}), "none")
+    style = _choose(rng, {"bald": 0.6 + 2.0 * person.old, "short": 6, "medium": 2, "long": 0.4})
+    return _Hair(colour, style, _choose(rng, {"none": 5, "stubble": 3, "moustache": 0.8, "full": 1.8}))
+
+
+def _skin(person: _Person, hair: _Hair, rng: np.random.Generator) -> SkinTraits:
+    male, ancestry, beard = person.male, person.ancestry, hair.beard
     darkness = {
         "african": rng.uniform(0.52, 1.0),
         "asian": rng.uniform(0.10, 0.48),
@@ -146,12 +205,12 @@ def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0, shine:
     }[ancestry]
     made_up = 0.0 if male or rng.random() < 0.45 else rng.uniform(0.3, 0.9)
     light = np.array([0.55, 0.10, 0.12]) if rng.random() < 0.6 else np.array([0.42, 0.13, 0.18])
-    receding = male and rng.random() < 0.25 + 0.5 * old
-    skin = SkinTraits(
+    receding = male and rng.random() < 0.25 + 0.5 * person.old
+    return SkinTraits(
         darkness=float(darkness),
         warmth={"african": 0.3, "asian": 0.75, "european": -0.2}[ancestry] + rng.normal(0, 0.3),
         redness=float(rng.uniform(0.2, 1.0)),
-        age=old,
+        age=person.old,
         freckles=float(rng.uniform(0.2, 1)) if ancestry == "european" and rng.random() < 0.18 else 0.0,
         lipstick=made_up,
         lipstick_colour=_rgb(light * rng.uniform(0.7, 1.1) * (1 - 0.72 * darkness)),
@@ -167,53 +226,41 @@ def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0, shine:
         moustache={"none": 0.0, "stubble": rng.uniform(0.12, 0.4), "moustache": 0.9, "full": 0.9}[beard],
         hairline=float(rng.uniform(0.008, 0.026)) if receding else float(rng.uniform(-0.004, 0.008)),
         temples=float(rng.uniform(0.008, 0.028)) if receding else float(rng.uniform(0.0, 0.006)),
-        hair_cover=float(rng.uniform(0.0, 0.25)) if hairstyle == "bald" else 1.0,
-        hair_colour=_rgb(np.array(_HAIR_COLOURS[hair]) * rng.uniform(0.75, 1.3)),
+        hair_cover=float(rng.uniform(0.0, 0.25)) if hair.style == "bald" else 1.0,
+        hair_colour=_rgb(np.array(_HAIR_COLOURS[hair.colour]) * rng.uniform(0.75, 1.3)),
     )
-    iris = _choose(
-        rng,
-        {"dark": 5, "brown": 3}
-        if ancestry != "european"
-        else {"brown": 3, "dark": 1, "blue": 3, "green": 1.2, "grey": 1.2},
-    )
-    style = np.clip(rng.normal(1, 0.15, 52), 0.55, 1.45)
-    habits = {name: float(rng.random()) for name in PROTOTYPES}
-    changes[BROWS_UP] = rng.uniform(-0.3, 1.5)
+
+
+def _iris(person: _Person, rng: np.random.Generator) -> str:
+    fair = {"brown": 3, "dark": 1, "blue": 3, "green": 1.2, "grey": 1.2}
+    return _choose(rng, fair if person.ancestry == "european" else {"dark": 5, "brown": 3})
+
+
+def _places(rng: np.random.Generator) -> dict[str, float]:
+    """Draw where brows, nose and mouth sit, farther apart than other changes."""
+    brows = rng.uniform(-0.3, 1.5)
     middle = rng.uniform(-0.4, 1.6)
-    changes["mouth-trans-up"] = middle + rng.normal(0, 0.3)
-    changes["nose-trans-up"] = 1.5 * middle + rng.normal(0, 0.3)
-    changes[INNER_BROWS_UP] = rng.uniform(-0.3, 0.9)
-    subject = Subject(
-        name=f"s{index:04d}",
-        sex="male" if male else "female",
-        age=age,
-        ancestry=ancestry,
-        hairstyle=hairstyle,
-        hair_colour=hair,
-        beard=beard,
-        glasses=bool(rng.random() < 0.16 + 0.2 * old),
-        phenotype={name: round(float(value), 5) for name, value in phenotype.items()},
-        changes={name: round(value, 5) for name, value in changes.items()},
-        skin=skin,
-        iris=_rgb(np.array(_IRIS[iris]) * rng.uniform(0.8, 1.2)),
-        hair_volume={
-            "bald": 0.0,
-            "short": rng.uniform(0.003, 0.009),
-            "medium": rng.uniform(0.010, 0.020),
-            "long": rng.uniform(0.008, 0.016),
-        }[hairstyle],
-        hair_length=float(rng.uniform(0.09, 0.24)),
-        glasses_shape=(
-            float(rng.uniform(0.024, 0.029)),
-            float(rng.uniform(0.016, 0.024)),
-            float(rng.uniform(0.0008, 0.0018)),
-            float(rng.uniform(0.45, 1.0)),
-        ),
-        glasses_colour=_rgb(rng.uniform(0.005, 0.05, 3) if rng.random() < 0.75 else rng.uniform(0.05, 0.4, 3)),
-        teeth=float(rng.uniform(0.75, 1.1)),
-        style=tuple(float(value) for value in style),
-        habits=habits,
+    return {
+        BROWS_UP: brows,
+        "mouth-trans-up": middle + rng.normal(0, 0.3),
+        "nose-trans-up": 1.5 * middle + rng.normal(0, 0.3),
+        INNER_BROWS_UP: rng.uniform(-0.3, 0.9),
+    }
+
+
+def _hair_volume(hair: _Hair, rng: np.random.Generator) -> float:
+    return {
+        "bald": 0.0,
+        "short": rng.uniform(0.003, 0.009),
+        "medium": rng.uniform(0.010, 0.020),
+        "long": rng.uniform(0.008, 0.016),
+    }[hair.style]
+
+
+def _glasses_shape(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    return (
+        float(rng.uniform(0.024, 0.029)),
+        float(rng.uniform(0.016, 0.024)),
+        float(rng.uniform(0.0008, 0.0018)),
+        float(rng.uniform(0.45, 1.0)),
     )
-    if lips:
-        subject = _with_other_lips(subject, lips, rng)
-    return _with_shine(subject, shine, rng) if shine else subject

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from tfen.synth.kernels import cast, light_reaching, vertex_normals
+from tfen.synth.kernels import Lights, Surface, View, cast, light_reaching, vertex_normals
 
 Array = np.ndarray
 AMBIENT_RAYS = 20
+RELIEF_DEPTH = 0.0011
+"""Metres of height for a relief of 1."""
 SKY = 0.25
 """Metres beyond which nothing hides the sky."""
 
@@ -80,23 +82,30 @@ class Scene:
         self.points = wp.array(points.astype(np.float32), dtype=wp.vec3, device=device)
         self.indices = wp.array(faces.astype(np.int32).ravel(), dtype=wp.int32, device=device)
         self.mesh = wp.Mesh(points=self.points, indices=self.indices)
-        self.normals = wp.zeros(len(points), dtype=wp.vec3, device=device)
-        self.corners = wp.array(corners.reshape(-1, 2).astype(np.float32), dtype=wp.vec2, device=device)
-        self.material = wp.array(material.astype(np.int32), dtype=wp.int32, device=device)
-        self.images = wp.array(images, dtype=wp.uint8, device=device)
-        self.tint = wp.array(tint.astype(np.float32), dtype=wp.vec3, device=device)
-        self.gloss = wp.array(gloss.astype(np.float32), dtype=float, device=device)
-        self.shine = wp.array(shine.astype(np.float32), dtype=float, device=device)
-        self.shine_power = shine_power
         self.opaque = wp.array(opaque.astype(np.int32), dtype=wp.int32, device=device)
         self._every = wp.array(np.arange(len(points), dtype=np.int32), dtype=wp.int32, device=device)
-        self.open_sky = wp.zeros(len(points), dtype=float, device=device)
-        self._key_reach = wp.zeros(len(points), dtype=float, device=device)
-        dome = wp.array(_dome(AMBIENT_RAYS).astype(np.float32), dtype=wp.vec3, device=device)
+        self.surface = surface = Surface()
+        surface.mesh = self.mesh.id
+        surface.normals = wp.zeros(len(points), dtype=wp.vec3, device=device)
+        surface.corners = wp.array(corners.reshape(-1, 2).astype(np.float32), dtype=wp.vec2, device=device)
+        surface.material = wp.array(material.astype(np.int32), dtype=wp.int32, device=device)
+        surface.images = wp.array(images, dtype=wp.uint8, device=device)
+        surface.tint = wp.array(tint.astype(np.float32), dtype=wp.vec3, device=device)
+        surface.gloss = wp.array(gloss.astype(np.float32), dtype=float, device=device)
+        surface.shine = wp.array(shine.astype(np.float32), dtype=float, device=device)
+        surface.shine_power, surface.depth = shine_power, RELIEF_DEPTH
+        surface.open_sky = wp.zeros(len(points), dtype=float, device=device)
+        surface.key_reach = wp.zeros(len(points), dtype=float, device=device)
+        self._open_the_sky(points, opened, inside)
+
+    def _open_the_sky(self, points: Array, opened: Array, inside: Array) -> None:
+        """Measure how much of the sky reaches each vertex: in the first frame, or opened for those that are hidden."""
+        dome = wp.array(_dome(AMBIENT_RAYS).astype(np.float32), dtype=wp.vec3, device=self.device)
+        hidden = wp.array(inside.astype(np.int32), dtype=wp.int32, device=self.device)
         self._update_normals()
-        self._reach(dome, SKY, self._every, self.open_sky)
+        self._reach(dome, SKY, self._every, self.surface.open_sky)
         self.move(opened)
-        self._reach(dome, SKY, wp.array(inside.astype(np.int32), dtype=wp.int32, device=device), self.open_sky)
+        self._reach(dome, SKY, hidden, self.surface.open_sky)
         self.move(points)
 
     def move(self, points: Array) -> None:
@@ -114,65 +123,56 @@ class Scene:
             samples: rays along each side of a pixel.
         """
 
-        def vector(x: Array) -> Any:
-            return wp.vec3(*np.asarray(x, np.float64).tolist())
-
         key = rotation @ light.key
         if light.shadow > 0:
             towards = wp.array(key[None].astype(np.float32), dtype=wp.vec3, device=self.device)
-            self._reach(towards, 0.5, self._every, self._key_reach)
+            self._reach(towards, 0.5, self._every, self.surface.key_reach)
+        self.surface.relief = wp.array(relief.astype(np.float32), dtype=float, device=self.device)
         out = wp.zeros(size * size, dtype=wp.vec4, device=self.device)
         wp.launch(
             cast,
             dim=size * size,
-            inputs=[
-                self.mesh.id,
-                self.normals,
-                self.corners,
-                self.material,
-                self.tint,
-                self.gloss,
-                self.shine,
-                self.shine_power,
-                self.images,
-                wp.array(relief.astype(np.float32), dtype=float, device=self.device),
-                RELIEF_DEPTH,
-                self.open_sky,
-                self._key_reach,
-                vector(camera.target),
-                wp.mat33(*rotation.ravel().tolist()),
-                float(camera.distance),
-                float(camera.side / 2 / camera.distance),
-                size,
-                samples,
-                vector(key),
-                vector(light.key_colour),
-                vector(rotation @ light.fill),
-                vector(light.fill_colour),
-                vector(light.sky),
-                vector(light.ground),
-                float(light.shadow),
-                out,
-            ],
+            inputs=[self.surface, _view(camera, rotation, size, samples), _lights(light, rotation), out],
             device=self.device,
         )
         return out.numpy().reshape(size, size, 4)
 
     def _update_normals(self) -> None:
-        self.normals.zero_()
-        wp.launch(vertex_normals, dim=self.faces, inputs=[self.points, self.indices, self.normals], device=self.device)
+        self.surface.normals.zero_()
+        wp.launch(
+            vertex_normals, dim=self.faces, inputs=[self.points, self.indices, self.surface.normals], device=self.device
+        )
 
     def _reach(self, directions: wp.array, distance: float, which: wp.array, out: wp.array) -> None:
         wp.launch(
             light_reaching,
             dim=len(which),
-            inputs=[self.mesh.id, self.points, self.normals, self.opaque, directions, distance, which, out],
+            inputs=[self.mesh.id, self.points, self.surface.normals, self.opaque, directions, distance, which, out],
             device=self.device,
         )
 
 
-RELIEF_DEPTH = 0.0011
-"""Metres of height for a relief of 1."""
+def _vector(x: Array) -> Any:
+    return wp.vec3(*np.asarray(x, np.float64).tolist())
+
+
+def _view(camera: Camera, rotation: Array, size: int, samples: int) -> View:
+    view = View()
+    view.centre, view.turn = _vector(camera.target), wp.mat33(*rotation.ravel().tolist())
+    view.distance, view.half = float(camera.distance), float(camera.side / 2 / camera.distance)
+    view.size, view.samples = size, samples
+    return view
+
+
+def _lights(light: Light, rotation: Array) -> Lights:
+    """Return the lights in head axes."""
+    lights = Lights()
+    lights.up = _vector(rotation @ np.array([0.0, 0.0, 1.0]))
+    lights.key, lights.key_colour = _vector(rotation @ light.key), _vector(light.key_colour)
+    lights.fill, lights.fill_colour = _vector(rotation @ light.fill), _vector(light.fill_colour)
+    lights.sky, lights.ground = _vector(light.sky), _vector(light.ground)
+    lights.shadow = float(light.shadow)
+    return lights
 
 
 def _dome(count: int) -> Array:

@@ -9,14 +9,15 @@ import torch
 
 from tfen.data.clips import FrameStore
 from tfen.data.prepared import PreparedSet
+from tfen.data.protocols import SELECTIONS
 from tfen.errors import InputError
 from tfen.evaluation.calibration import fit_temperature
 from tfen.evaluation.metrics import Prediction, summary
 from tfen.files import must_be_new, whole_folder
+from tfen.inference.prediction import predict_sequences
 from tfen.models.weights import Loaded, load_torch, save_network
 from tfen.progress import meter
-from tfen.training.crossval import held_back
-from tfen.training.fold import predict_sequences
+from tfen.training.on_all import held_back
 
 
 def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ()) -> list[str]:
@@ -52,33 +53,19 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
                 f"{dataset.folder} has {', '.join(dataset.expressions)} and the networks tell "
                 f"{', '.join(first.expressions)}; check them on a set with the same expressions"
             )
-    mean = Loaded(copy.deepcopy(first.network), first.settings, first.expressions, {})
-    states = [one.network.state_dict() for one in networks]
-    mean.network.load_state_dict(
-        {
-            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
-            for name, value in states[0].items()
-        }
-    )
-    predictions: list[Prediction] = []
-    lines, people = [], 0
-    asked = {**known, "their average": mean}
-    with meter("checking", len(sets) * len(asked), "networks") as progress:
-        for dataset in sets:
-            rates = []
-            for name, one in asked.items():
-                own = _ask(one, dataset)
-                rates.append(f"{name} {summary(own, dataset.expressions)['accuracy']:.4f}")
-                progress.advance(1)
-            predictions += own  # the mean's, which is asked last
-            here = len({answer.subject for answer in own})
-            people += here
-            lines.append(f"right on the {here} people held back of {dataset.folder}: {', '.join(rates)}")
+    mean = _mean(networks)
+    lines, by_set = _checked({**known, "their average": mean}, sets)
+    predictions = [one for own in by_set for one in own]
     about = {
         "set": ", ".join(dict.fromkeys(str(one.about.get("set")) for one in networks)),
-        "averaged": [one.about for one in networks],
+        "trained_on": _together(networks, "trained_on"),
+        "chosen_by": _together(networks, "chosen_by"),
+        "averaged": [
+            {name: value for name, value in one.about.items() if name not in ("trained_on", "chosen_by")}
+            for one in networks
+        ],
         "validation_accuracy": summary(predictions, first.expressions)["accuracy"] if predictions else None,
-        "validation_subjects": people,
+        "validation_subjects": sum(len({answer.subject for answer in own}) for own in by_set),
         "temperature": fit_temperature(predictions, first.expressions) if predictions else None,
     }
     with whole_folder(out) as part:
@@ -89,12 +76,77 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     ]
 
 
-def _ask(loaded: Loaded, dataset: PreparedSet) -> list[Prediction]:
-    """Return what a network says about the people of a set whom a training on it holds back."""
+def _together(networks: list[Loaded], name: str) -> list[str] | None:
+    """Return the people of all networks; None where one does not say."""
+    each = [one.about.get(name) for one in networks]
+    return None if any(own is None for own in each) else sorted({person for own in each if own for person in own})
+
+
+def _unseen(networks: list[Loaded], dataset: PreparedSet) -> frozenset[str]:
+    """Return the subjects of a set from whom none of the networks learned.
+
+    Networks say from whom they learned; those of earlier versions do not, and held back whom their settings say.
+
+    Raises:
+        InputError: nobody is left.
+    """
+    subjects = frozenset(dataset.subjects)
+    for one in networks:
+        trained_on = one.about.get("trained_on")
+        if trained_on is not None:
+            subjects = frozenset(name for name in subjects if dataset.person(name) not in set(trained_on))
+        elif SELECTIONS[one.settings.folds.select].measured_on == "validation":
+            subjects &= held_back(dataset, one.settings)
+        else:
+            subjects = frozenset()
+    if not subjects:
+        raise InputError(
+            f"the networks learned from everybody in {dataset.folder}: nobody is left to check them on; give --check "
+            "another set, or train with --folds.select validation, which holds people back"
+        )
+    return subjects
+
+
+def _mean(networks: Sequence[Loaded]) -> Loaded:
+    """Return the network whose weights are the means of the networks'."""
+    first = networks[0]
+    mean = Loaded(copy.deepcopy(first.network), first.settings, first.expressions, {})
+    states = [one.network.state_dict() for one in networks]
+    mean.network.load_state_dict(
+        {
+            name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+            for name, value in states[0].items()
+        }
+    )
+    return mean
+
+
+def _checked(asked: dict[str, Loaded], sets: Sequence[PreparedSet]) -> tuple[list[str], list[list[Prediction]]]:
+    """Ask networks, their average last, about the people of each set from whom none of them learned.
+
+    Returns:
+        a line for each set that says how often each network was right, and what the last network said of each set.
+    """
+    lines, last = [], []
+    with meter("checking", len(sets) * len(asked), "networks") as progress:
+        for dataset in sets:
+            unseen = _unseen(list(asked.values())[:-1], dataset)
+            rates, own = [], list[Prediction]()
+            for name, one in asked.items():
+                own = _ask(one, dataset, unseen)
+                rates.append(f"{name} {summary(own, dataset.expressions)['accuracy']:.4f}")
+                progress.advance(1)
+            last.append(own)
+            people = len({answer.subject for answer in own})
+            lines.append(f"right on the {people} people of {dataset.folder} whom no training saw: {', '.join(rates)}")
+    return lines, last
+
+
+def _ask(loaded: Loaded, dataset: PreparedSet, subjects: frozenset[str]) -> list[Prediction]:
+    """Return what a network says about some subjects of a set."""
     settings = loaded.settings
     store = FrameStore(dataset, settings.model.image_size, settings.data)
-    people = dataset.of_subjects(held_back(dataset, settings))
-    return predict_sequences(loaded.network, store, people, settings)
+    return predict_sequences(loaded.network, store, dataset.of_subjects(subjects), settings)
 
 
 def _check_alike(source: str, first: Loaded, other: str, one: Loaded) -> None:

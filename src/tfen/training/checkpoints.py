@@ -1,7 +1,7 @@
 """Where a training stands, in a file that is whole or not there, so that it can go on after any interruption.
 
 Nothing random needs keeping: the order of the clips, what is done to them and dropout follow from the seed, the epoch
-and the step (`tfen.data.clips`, `tfen.training.processes.seed_step`).
+and the step (`tfen.data.clips`, `tfen.processes.seed_step`).
 """
 
 import json
@@ -16,12 +16,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from tfen import stopping
+from tfen import processes
 from tfen.config import CHECKPOINT_MINUTES
 from tfen.files import clear_errors, whole_file
 from tfen.models.weights import save_tensors
 from tfen.progress import say
-from tfen.training import processes
+from tfen.stopping import Stop
 
 Part = nn.Module | torch.optim.Optimizer | dict[str, Tensor]
 
@@ -32,10 +32,13 @@ class Checkpointer:
     Args:
         folder: None keeps nothing.
         minutes: time between checkpoints; 0 keeps every step.
+        stop: whether somebody asks for the end.
     """
 
-    def __init__(self, folder: Path | None = None, minutes: float = CHECKPOINT_MINUTES) -> None:
-        self.folder, self.minutes = folder, minutes
+    def __init__(
+        self, folder: Path | None = None, minutes: float = CHECKPOINT_MINUTES, stop: Stop | None = None
+    ) -> None:
+        self.folder, self.minutes, self.stop = folder, minutes, stop or Stop()
         self._last = time.monotonic()
 
     def _paths(self, phase: str) -> tuple[Path, Path]:
@@ -52,12 +55,12 @@ class Checkpointer:
         Raises:
             Stopped: somebody asked.
         """
-        stop = processes.any_of(stopping.asked())
+        stop = processes.any_of(self.stop.asked)
         due = time.monotonic() - self._last >= 60 * self.minutes
         if stop or (due and self.folder is not None):
             self.save(phase, parts, about())
         if stop:
-            raise stopping.Stopped
+            self.stop.now()
 
     def save(self, phase: str, parts: Mapping[str, Part], about: dict[str, Any]) -> None:
         """Write a checkpoint; the one there is becomes the one before."""

@@ -1,8 +1,8 @@
 """Face pretraining (Section 3.2, Fig. 3): SE-ResNet-18 learns who is who; its halves become F and A."""
 
 import math
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,26 +11,27 @@ import torch.nn.functional as functional
 from accelerate import Accelerator
 from torch import nn
 
+from tfen import processes
 from tfen.config import Settings
 from tfen.data.clips import FrameStore, face_of
 from tfen.data.prepared import SequenceRecord
 from tfen.data.transforms import augmented, centre_crop, to_network
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.weights import load_imagenet
-from tfen.progress import meter
-from tfen.training import processes
-from tfen.training.adversarial import make_optimiser, prepare_network
-from tfen.training.checkpoints import Checkpointer, Part
-from tfen.training.processes import averaged, gathered, gathered_rows, seed_step
+from tfen.processes import averaged, gathered, gathered_rows, seed_step
+from tfen.training.checkpoints import Checkpointer
+from tfen.training.devices import prepare_network
+from tfen.training.loop import Done, Figures, Loop, Place
+from tfen.training.optimisers import make_optimiser
 
 
 class FaceNetwork(nn.Module):
     """F followed by A: frames (B, 3, H, W) to face scores (B, N)."""
 
-    def __init__(self, faces: int, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, faces: int, width: int, dropout: float = 0.0, block: str = "original") -> None:
         super().__init__()
-        self.lower = LowerHalf(width)
-        self.upper = UpperHalf(faces, width, dropout)
+        self.lower = LowerHalf(width, block)
+        self.upper = UpperHalf(faces, width, dropout, block)
 
     def forward(self, frames_BCHW: torch.Tensor) -> torch.Tensor:
         return self.upper(self.lower(frames_BCHW))
@@ -43,27 +44,6 @@ class FacePretraining:
     network: FaceNetwork
     accuracy: float | None
     history: list[dict[str, Any]]
-
-
-@dataclass
-class FaceHistory:
-    """How the pretraining has gone so far: sums over the epoch at hand, figures of those that are done, the best."""
-
-    loss: float = 0.0
-    right: int = 0
-    seen: int = 0
-    best: float = -1.0
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, loss: float, right: int, seen: int) -> None:
-        self.loss, self.right, self.seen = self.loss + loss * seen, self.right + right, self.seen + seen
-
-    def means(self) -> dict[str, float]:
-        return {"loss": self.loss / max(self.seen, 1), "accuracy": self.right / max(self.seen, 1)}
-
-    def end_epoch(self, figures: dict[str, Any]) -> None:
-        self.epochs.append(figures)
-        self.loss, self.right, self.seen = 0.0, 0, 0
 
 
 def split_frames(sequences: list[SequenceRecord], settings: Settings, seed: int) -> tuple[list, list]:
@@ -102,82 +82,130 @@ def pretrain_faces(
         start: F of a trained network to start from.
         checkpointer: keeps checkpoints; a pretraining that was interrupted goes on from the last.
     """
-    face, checkpointer = settings.face, checkpointer or Checkpointer()
+    face = settings.face
+    train, held_out = split_frames(sequences, settings, seed)
     torch.manual_seed(seed)
-    network = FaceNetwork(len(labels), settings.model.width, settings.model.adversary_dropout)
-    if face.init == "imagenet":
+    network = _face_network(len(labels), settings, start)
+    prepare_network(network, settings.train, accelerator)
+    optimiser = accelerator.prepare_optimizer(make_optimiser([network], face.lr, settings.train))
+    frames = _Frames(store, train, labels, settings, accelerator.device, seed)
+    tested = _Frames(store, held_out, labels, settings, accelerator.device, seed)
+
+    def step(picked: _Picked, place: Place) -> Done:
+        number = (place.epoch - 1) * frames.steps + place.step
+        seed_step(seed, 0, number)
+        pixels, numbers = frames.training(picked, place.epoch)
+        with accelerator.autocast():
+            scores, numbers = gathered(network(pixels)), gathered(numbers)
+            loss = functional.cross_entropy(scores.float(), numbers)
+        for group in optimiser.param_groups:
+            group["lr"] = face.lr * (1 + math.cos(math.pi * number / (face.epochs * frames.steps))) / 2
+        optimiser.zero_grad()
+        accelerator.backward(loss)
+        averaged([network])
+        optimiser.step()
+        right, count = int((scores.argmax(1) == numbers).sum()), len(numbers)
+        return Done({"loss": loss.item() * count, "accuracy": right}, count, count)
+
+    def measure(epoch: int) -> Figures:
+        share = _recognised(network.eval(), tested, accelerator) if held_out else None
+        network.train()
+        return {} if share is None else {"held_out_accuracy": share}
+
+    loop = Loop(
+        phase="faces",
+        title="face pretraining",
+        unit="frames",
+        epochs=face.epochs,
+        items=len(train),
+        batch_size=face.batch_size,
+        batches=frames.batches,
+        step=step,
+        measure=measure,
+        parts={"network": network.train(), "optimiser": optimiser},
+        best_by="held_out_accuracy",
+        best_of=network,
+        note=lambda figures: " ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch"),
+        advice="a lower --face.lr, or --train.precision no, may help",
+    )
+    history = loop.run(checkpointer)
+    if history.best_weights:
+        network.load_state_dict(history.best_weights)
+    return FacePretraining(network, history.best if history.best_weights else None, history.epochs)
+
+
+def _face_network(faces: int, settings: Settings, start: LowerHalf | None) -> FaceNetwork:
+    """Return the network to train: random, from ImageNet, its F from another network where that fits."""
+    model = settings.model
+    network = FaceNetwork(faces, model.width, model.adversary_dropout, model.block)
+    if settings.face.init == "imagenet":
         load_imagenet(network.lower, network.upper)
     if start is not None and start.layer0["conv1"].weight.shape == network.lower.layer0["conv1"].weight.shape:
         network.lower.load_state_dict(start.state_dict())
-    train, held_out = split_frames(sequences, settings, seed)
-    network = network.to(accelerator.device)
-    prepare_network(network, settings.train, accelerator)
-    optimiser = accelerator.prepare_optimizer(make_optimiser([network], face.lr, settings.train))
-    size, part, parts = face.batch_size, processes.number(), processes.count()
-    steps = max(1, -(-len(train) // size))
-    history, best, first, skip = FaceHistory(), dict[str, torch.Tensor](), 0, 0
-    keeping: dict[str, Part] = {"network": network, "optimiser": optimiser, "best": best}
-    kept = checkpointer.restore("faces", keeping)
-    if kept is not None:
-        first, skip, history = kept["epoch"], kept["step"], FaceHistory(**kept["course"])
+    return network
 
-    def batch(group: list, rngs: list[np.random.Generator] | None) -> tuple[torch.Tensor, torch.Tensor]:
-        frames = np.stack([store.frames(sequence, np.array([k])) for sequence, k in group])
-        clips = torch.from_numpy(frames)
-        pixels_side, normalise = settings.model.image_size, settings.data.normalise
-        if rngs is None:
-            pixels = to_network(centre_crop(clips, pixels_side), normalise)
-        else:
-            pixels = augmented(clips, pixels_side, rngs, settings.data.augment, normalise)
-        numbers = torch.tensor([labels[face_of(sequence, settings.data)] for sequence, _ in group])
-        return pixels[:, 0].to(accelerator.device), numbers.to(accelerator.device)
 
-    def standing(epoch: int, step: int) -> dict[str, Any]:
-        return {"epoch": epoch, "step": step, "course": asdict(history)}
+_Frame = tuple[SequenceRecord, int]
+"""A sequence and the number of a frame of it."""
+_Picked = list[tuple[int, _Frame]]
+"""Frames, and their places in an epoch's random order."""
 
-    done = first * len(train) + skip * size
-    with meter("face pretraining", face.epochs * len(train), "frames", done) as progress:
-        for epoch in range(first, face.epochs):
-            network.train()
-            order = np.random.default_rng([seed, epoch, 6]).permutation(len(train))
-            for step in range(skip, steps):
-                places = np.arange(step * size, min((step + 1) * size, len(order)))
-                if len(places) < 2 * parts:
-                    continue
-                places = np.split(places[: len(places) // parts * parts], parts)[part]
-                seed_step(seed, 0, epoch * steps + step)
-                rngs = [np.random.default_rng([seed, epoch, 7, int(place)]) for place in places]
-                pixels, numbers = batch([train[order[place]] for place in places], rngs)
-                with accelerator.autocast():
-                    scores, numbers = gathered(network(pixels)), gathered(numbers)
-                    loss = functional.cross_entropy(scores.float(), numbers)
-                for group in optimiser.param_groups:
-                    group["lr"] = face.lr * (1 + math.cos(math.pi * (epoch * steps + step) / (face.epochs * steps))) / 2
-                optimiser.zero_grad()
-                accelerator.backward(loss)
-                averaged([network])
-                optimiser.step()
-                history.add(loss.item(), int((scores.argmax(1) == numbers).sum()), len(numbers))
-                progress.advance(len(numbers))
-                checkpointer.step_done("faces", keeping, partial(standing, epoch, step + 1))
-            figures = {"epoch": epoch + 1, **history.means()}
-            if held_out:
-                network.eval()
-                own = held_out[part::parts]
-                hits = []
-                with torch.no_grad(), accelerator.autocast():
-                    for k in range(0, len(own), 256):
-                        pixels, numbers = batch(own[k : k + 256], None)
-                        hits += (network(pixels).argmax(1) == numbers).tolist()
-                figures["held_out_accuracy"] = share = sum(gathered_rows(hits)) / len(held_out)
-                if share >= history.best:
-                    history.best = share
-                    best.update({name: value.clone() for name, value in network.state_dict().items()})
-            history.end_epoch(figures)
-            skip = 0
-            progress.note(" ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch"))
-            checkpointer.step_done("faces", keeping, partial(standing, epoch + 1, 0))
-    checkpointer.save("faces", keeping, standing(face.epochs, 0))
-    if best:
-        network.load_state_dict(best)
-    return FacePretraining(network, history.best if best else None, history.epochs)
+
+class _Frames:
+    """Single frames and whose faces they are, this process's part of every batch."""
+
+    def __init__(
+        self,
+        store: FrameStore,
+        frames: list[_Frame],
+        labels: dict[str, int],
+        settings: Settings,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self.store, self.frames, self.labels, self.settings = store, frames, labels, settings
+        self.device, self.seed, self.size = device, seed, settings.face.batch_size
+        self.steps = max(1, -(-len(frames) // self.size))
+
+    def batches(self, epoch: int, skip: int) -> Iterator[_Picked]:
+        """Yield what each step of an epoch takes, but for so many at its beginning."""
+        part, parts = processes.part()
+        order = np.random.default_rng([self.seed, epoch - 1, 6]).permutation(len(self.frames))
+        for step in range(skip, self.steps):
+            places = np.arange(step * self.size, min((step + 1) * self.size, len(self.frames)))
+            if len(places) >= 2 * parts:
+                own = np.split(places[: len(places) // parts * parts], parts)[part]
+                yield [(int(place), self.frames[order[place]]) for place in own]
+
+    def training(self, picked: _Picked, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return augmented frames (B, 3, H, W) and their face labels (B,)."""
+        rngs = [np.random.default_rng([self.seed, epoch - 1, 7, place]) for place, _ in picked]
+        chosen, data = [frame for _, frame in picked], self.settings.data
+        pixels = augmented(self._stored(chosen), self.settings.model.image_size, rngs, data.augment, data.normalise)
+        return pixels[:, 0].to(self.device), self._numbers(chosen)
+
+    def testing(self, count: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield this process's frames in order, `count` at a time, their middles, and their face labels."""
+        part, parts = processes.part()
+        own = self.frames[part::parts]
+        for k in range(0, len(own), count):
+            clips = centre_crop(self._stored(own[k : k + count]), self.settings.model.image_size)
+            pixels = to_network(clips, self.settings.data.normalise)
+            yield pixels[:, 0].to(self.device), self._numbers(own[k : k + count])
+
+    def _stored(self, chosen: list[_Frame]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([self.store.frames(sequence, np.array([k])) for sequence, k in chosen]))
+
+    def _numbers(self, chosen: list[_Frame]) -> torch.Tensor:
+        numbers = [self.labels[face_of(sequence, self.settings.data)] for sequence, _ in chosen]
+        return torch.tensor(numbers).to(self.device)
+
+
+@torch.no_grad()
+def _recognised(network: FaceNetwork, tested: _Frames, accelerator: Accelerator) -> float:
+    """Return the share of frames whose face the network recognises."""
+    hits: list[bool] = []
+    with accelerator.autocast():
+        for pixels, numbers in tested.testing(256):
+            hits += (network(pixels).argmax(1) == numbers).tolist()
+    return sum(gathered_rows(hits)) / len(tested.frames)

@@ -1,175 +1,181 @@
-"""One training from beginning to end: face pretraining, the game, predictions."""
+"""One fold of a cross-validation: trained, tested, written."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from accelerate import Accelerator
-
-from tfen import stopping
-from tfen.config import Settings
-from tfen.data.clips import Clips, FrameStore, face_labels
-from tfen.data.prepared import SequenceRecord
+from tfen import processes
+from tfen.config import CHECKPOINT_MINUTES, Settings
+from tfen.data.clips import FrameStore
+from tfen.data.folds import Fold, subjects_of
+from tfen.data.prepared import PreparedSet, SequenceRecord
+from tfen.data.protocols import SELECTIONS
+from tfen.errors import InputError
+from tfen.evaluation.calibration import fit_temperature
 from tfen.evaluation.metrics import Prediction
-from tfen.models.seresnet import LowerHalf
-from tfen.models.tfen import TFEN
-from tfen.models.weights import Loaded, build, load_fitting, load_imagenet, load_kinetics
-from tfen.progress import say
-from tfen.training import processes
-from tfen.training.adversarial import History, train
+from tfen.evaluation.runs import write_predictions
+from tfen.files import clear_errors, write_json
+from tfen.inference.prediction import predict_sequences
+from tfen.models.weights import Loaded, load_torch, save_network, save_weights
+from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
-from tfen.training.faces import FacePretraining, pretrain_faces
-from tfen.training.processes import gathered_rows
+from tfen.training.loop import Figures
+from tfen.training.network import Trained, train_network
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained network (the selected epoch's weights), how it came about, and which epoch was taken."""
-
-    network: TFEN
-    faces: FacePretraining | None
-    history: History
-    epoch: int
-
-
-def make_accelerator(settings: Settings) -> Accelerator:
-    """Return the device and precision to train with."""
-    return Accelerator(cpu=settings.train.device == "cpu", mixed_precision=settings.train.precision)
-
-
-def train_network(
-    store: FrameStore,
-    training: list[SequenceRecord],
-    choosing: list[SequenceRecord],
-    settings: Settings,
-    seed: int,
-    start: Loaded | None = None,
-    watch: Callable[[dict[str, Any]], None] | None = None,
-    face_sequences: list[SequenceRecord] | None = None,
-    checkpointer: Checkpointer | None = None,
-) -> Trained:
-    """Train a network on `training`; `choosing` (may be empty) picks the epoch and nothing else.
+class FoldWorker:
+    """Does folds, one after the other; frames and starting weights that the next one needs, too, are kept.
 
     Args:
-        start: a trained network to start from; what does not fit starts afresh and is named.
-        watch: called with every epoch's figures.
-        face_sequences: sequences for the face pretraining if they are not those of `training`.
-        checkpointer: keeps checkpoints, and knows where to go on.
+        stop: whether somebody asks for the end.
+        minutes: between checkpoints.
+        tensorboard: also log for TensorBoard.
     """
-    accelerator = make_accelerator(settings)
-    data, model = settings.data, settings.model
+
+    def __init__(
+        self, stop: Stop | None = None, minutes: float = CHECKPOINT_MINUTES, tensorboard: bool = False
+    ) -> None:
+        self.stop, self.minutes, self.tensorboard = stop or Stop(), minutes, tensorboard
+        self._store: FrameStore | None = None
+        self._start: tuple[str, Loaded] | None = None
+
+    def store(self, dataset: PreparedSet, settings: Settings) -> FrameStore:
+        """Return where a set's frames come from: the one before if it is the same."""
+        size, data = settings.model.image_size, settings.data
+        kept = self._store
+        if kept is None or (kept.dataset, kept.image_size, kept.settings) != (dataset, size, data):
+            kept = self._store = FrameStore(dataset, size, data)
+        return kept
+
+    def start(self, init: str | None) -> Loaded | None:
+        """Return the weights to start from, read once."""
+        if init is None:
+            return None
+        if self._start is None or self._start[0] != init:
+            self._start = init, load_torch(init, "start from")
+        return self._start[1]
+
+    def do(
+        self,
+        fold: Fold,
+        dataset: PreparedSet,
+        settings: Settings,
+        folder: Path,
+        init: str | None = None,
+        watch: Callable[[Figures], None] = lambda figures: None,
+    ) -> str:
+        """Train and test one fold and write it into a folder; return a line about it.
+
+        Args:
+            watch: is told every epoch's figures, besides the logs.
+        """
+        with clear_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        checkpointer = Checkpointer(folder / "checkpoint", self.minutes, self.stop)
+        store = self.store(dataset, settings)
+        with clear_errors(folder), _log(folder, self.tensorboard) as log:
+
+            def both(figures: Figures) -> None:
+                log(figures)
+                watch(figures)
+
+            trained = train_network(
+                store,
+                list(fold.train),
+                SELECTIONS[settings.folds.select].choosing(fold),
+                settings,
+                settings.train.seed * 1000 + fold.number,
+                self.start(init),
+                both,
+                fold.everybody(dataset) if settings.face.subjects == "all" else None,
+                checkpointer,
+            )
+        line = _finish_fold(fold, trained, store, settings, folder, self.stop)
+        if processes.number() == 0:
+            checkpointer.clear()
+        processes.wait()
+        return line
+
+
+def _finish_fold(fold: Fold, trained: Trained, store: FrameStore, settings: Settings, folder: Path, stop: Stop) -> str:
+    """Test a trained network, write what came of it (process 0 does), and return a line about it."""
     expressions = store.dataset.expressions
-    for_faces = face_sequences or training
-    labels = face_labels(for_faces, data)
-    torch.manual_seed(seed)
-    network = build(settings, len(expressions), len(labels))
-    if model.expression_weights and isinstance(network.expression_extractor, LowerHalf):
-        path = None if model.expression_weights == "imagenet" else model.expression_weights
-        load_imagenet(network.expression_extractor, path=path)
-    if model.temporal_weights:
-        load_kinetics(network.temporal, Path(model.temporal_weights))
-    if start is not None:
-        start_from(network, expressions, start)
-    faces = None
-    if network.face_extractor is not None and settings.face.epochs > 0:
-        first = start.network.face_extractor if start is not None else None
-        faces = pretrain_faces(store, for_faces, labels, settings, accelerator, seed, first, checkpointer)
-        network.face_extractor.load_state_dict(faces.network.lower.state_dict())
-        if network.adversary is not None:
-            network.adversary.load_state_dict(faces.network.upper.state_dict())
-    part, device = processes.part(), accelerator.device
-    clips = Clips(store, training, model.frames, model.image_size, labels, part, device)
-    measured = Clips(store, choosing, model.frames, model.image_size, part=part, device=device)
-    history = train(
-        network,
-        clips,
-        settings,
-        accelerator,
-        seed,
-        (lambda current: accuracy(current, measured, settings)) if choosing else None,
-        watch,
-        checkpointer,
+
+    def ask(sequences: tuple[SequenceRecord, ...]) -> list[Prediction]:
+        return predict_sequences(trained.network, store, list(sequences), settings, fold.number, stop=stop)
+
+    predictions = ask(fold.test)
+    temperature = fit_temperature(ask(fold.validation), expressions) if fold.validation else None
+    right = sum(one.true == one.predicted for one in predictions)
+    faces = trained.faces
+    if processes.number() == 0:
+        write_predictions(folder / "predictions.csv", predictions, expressions)
+        if faces is not None:
+            save_weights(folder / "faces.safetensors", faces.network.state_dict())
+        about = {
+            "set": store.dataset.name,
+            "fold": fold.number,
+            "trained_on": sorted({store.dataset.person(one.subject) for one in fold.train}),
+            "chosen_by": sorted({store.dataset.person(one.subject) for one in fold.validation}),
+            "epoch": trained.epoch,
+        }
+        save_network(folder, trained.network, settings, expressions, about)
+        figures = _description(fold, trained, right / len(predictions), temperature)
+        write_json(folder / "fold.json", figures)  # last: it says that the fold is done
+    faces_right = "" if faces is None or faces.accuracy is None else f", faces {faces.accuracy:.3f}"
+    return (
+        f"fold {fold.number}: {right} of {len(predictions)} right ({right / len(predictions):.3f}) at epoch "
+        f"{trained.epoch}{faces_right}"
     )
-    epoch = settings.train.epochs
-    if history.best_epoch is not None:
-        network.load_state_dict(history.best_weights)
-        epoch = history.best_epoch
-    return Trained(network.eval(), faces, history, epoch)
 
 
-def start_from(network: TFEN, expressions: tuple[str, ...], start: Loaded) -> None:
-    """Copy what fits from a trained network; classifier rows of expressions that both know are kept by name."""
-    weights = {name: value for name, value in start.network.state_dict().items() if not name.startswith("adversary.")}
-    own = network.state_dict()
-    for name in [name for name in weights if name.endswith(("temporal.fc.weight", "temporal.fc.bias"))]:
-        rows = own[name].clone()
-        for k, expression in enumerate(expressions):
-            if expression in start.expressions and rows.shape[1:] == weights[name].shape[1:]:
-                rows[k] = weights[name][start.expressions.index(expression)]
-        weights[name] = rows
-    load_fitting(network, weights, "the weights to start from", silent="adversary.")
-    fresh = [name for name in expressions if name not in start.expressions]
-    if fresh:
-        say(f"the weights to start from do not know {', '.join(fresh)}: their classifier rows start afresh")
+def _description(fold: Fold, trained: Trained, accuracy: float, temperature: float | None) -> dict[str, Any]:
+    """Return what `fold.json` says."""
+    faces = trained.faces
+    return {
+        "fold": fold.number,
+        "train_subjects": list(subjects_of(fold.train)),
+        "validation_subjects": list(subjects_of(fold.validation)),
+        "test_subjects": list(subjects_of(fold.test)),
+        "train_sequences": [one.name for one in fold.train],
+        "validation_sequences": [one.name for one in fold.validation],
+        "epoch": trained.epoch,
+        "accuracy": accuracy,
+        "temperature": temperature,
+        "face_accuracy": None if faces is None else faces.accuracy,
+        "faces": 0 if trained.network.adversary is None else trained.network.adversary.last_linear.out_features,
+        "face_history": [] if faces is None else faces.history,
+    }
 
 
-def predict_sequences(
-    network: TFEN,
-    store: FrameStore,
-    sequences: list[SequenceRecord],
-    settings: Settings,
-    fold: int = 0,
-    among: list[int] | None = None,
-) -> list[Prediction]:
-    """Return what the network says about some sequences of a set; see `predict`."""
-    model, device = settings.model, _device(network)
-    clips = Clips(store, sequences, model.frames, model.image_size, part=processes.part(), device=device)
-    return predict(network, clips, settings, fold, among)
+@contextmanager
+def _log(folder: Path, tensorboard: bool) -> Iterator[Callable[[Figures], None]]:
+    """Give a function that logs an epoch's figures, in `metrics.jsonl` and for TensorBoard; process 0 writes."""
+    writes = processes.number() == 0
+    board = _board(folder) if tensorboard and writes else None
+    try:
+        with (folder / "metrics.jsonl" if writes else Path(os.devnull)).open("w", encoding="utf-8") as file:
+
+            def write(figures: Figures) -> None:
+                file.write(json.dumps(figures) + "\n")
+                file.flush()
+                for name, value in figures.items():
+                    if board is not None and name != "epoch":
+                        board.add_scalar(name, value, figures["epoch"])
+
+            yield write
+    finally:
+        if board is not None:
+            board.close()
 
 
-def predict(
-    network: TFEN, clips: Clips, settings: Settings, fold: int = 0, among: list[int] | None = None
-) -> list[Prediction]:
-    """Return what the network says about every sequence: middle frames, centre crops.
-
-    Args:
-        among: numbers of the network's expressions to choose from, in order, named as the set's; all if not given.
-    """
-    device = _device(network)
-    network.eval()
-    out = []
-    with torch.no_grad():
-        for batch in clips.testing(settings.train.batch_size):
-            if clips.part[1] == 1:
-                stopping.check()
-            scores = network(batch.clips.to(device)).float()
-            probabilities = (scores if among is None else scores[:, among]).softmax(1).cpu()
-            out += [
-                prediction(sequence, row, clips.expressions, fold)
-                for sequence, row in zip(batch.sequences, probabilities.numpy())
-            ]
-    return gathered_rows(out) if clips.part[1] > 1 else out
-
-
-def prediction(
-    sequence: SequenceRecord, probabilities: np.ndarray, expressions: tuple[str, ...], fold: int = 0
-) -> Prediction:
-    """Return what probabilities (K,) of the set's expressions say about a sequence."""
-    predictions = expressions[int(probabilities.argmax())]
-    values = tuple(round(float(value), 6) for value in probabilities)
-    return Prediction(fold, sequence.name, sequence.subject, sequence.expression, predictions, values)
-
-
-def _device(network: torch.nn.Module) -> torch.device:
-    """Return where a network's weights are; exported graphs have none, and their engine takes what the processor holds."""
-    weights = next(network.parameters(), None)
-    return torch.device("cpu") if weights is None else weights.device
-
-
-def accuracy(network: TFEN, clips: Clips, settings: Settings) -> float:
-    """Return the share of sequences that the network gets right."""
-    predictions = predict(network, clips, settings)
-    return sum(one.true == one.predicted for one in predictions) / len(predictions)
+def _board(folder: Path) -> Any:
+    """Return a writer of TensorBoard's logs."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("--tensorboard needs the package tensorboard: pip install 'tfen[tensorboard]'") from None
+    return SummaryWriter(str(folder / "tensorboard"))

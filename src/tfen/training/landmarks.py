@@ -1,5 +1,6 @@
 """Training of the landmark network on a synthetic set whose frames show the whole head (`tfen synth --framing 1.6`)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
 from tfen.files import must_be_new, write_json
 from tfen.models.weights import save_weights
-from tfen.progress import meter
+from tfen.stopping import Stop
+from tfen.training.checkpoints import Checkpointer
+from tfen.training.loop import Done, Figures, Loop, Place
 from tfen.video.photographs import read_image
 
 Array = np.ndarray
@@ -34,6 +37,7 @@ def train_landmarks(
     lr: float = 2e-3,
     width: int = 24,
     seed: int = 0,
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Train on a synthetic set, write `landmarks.safetensors` (half precision) and `config.json`; return the figures.
 
@@ -53,30 +57,46 @@ def train_landmarks(
     steps = -(-len(train) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
     rng = np.random.default_rng([seed, 9])
-    error = float("nan")
-    with meter("landmarks", epochs * len(train), "faces") as progress:
-        for epoch in range(epochs):
-            network.train()
-            order, total = rng.permutation(len(train)), 0.0
-            for k in range(0, len(order), batch_size):
-                squares, points = zip(*(_jittered(train[i][0], train[i][1], rng) for i in order[k : k + batch_size]))
-                x = disturbed(torch.from_numpy(np.stack(squares)), rng)
-                target = torch.from_numpy(np.stack(points)).float()
-                loss = landmark_loss(network, x, target)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                total += loss.item() * len(squares)
-                progress.advance(len(squares))
-            error = _error(network, test)
-            progress.note(f"epoch {epoch + 1}: loss {total / len(train):.5f}, error on held-out subjects {error:.4f}")
+
+    def batches(epoch: int, skip: int) -> Iterator[list[tuple[Array, Array]]]:
+        order = rng.permutation(len(train))
+        for k in range(0, len(order), batch_size):
+            yield [train[i] for i in order[k : k + batch_size]]
+
+    def step(faces: list[tuple[Array, Array]], place: Place) -> Done:
+        squares, points = zip(*(_jittered(image, own, rng) for image, own in faces))
+        x = disturbed(torch.from_numpy(np.stack(squares)), rng)
+        loss = landmark_loss(network, x, torch.from_numpy(np.stack(points)).float())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        return Done({"loss": loss.item() * len(faces)}, len(faces), len(faces))
+
+    def measure(epoch: int) -> Figures:
+        error = _error(network.eval(), test)
+        network.train()
+        return {"error": error}
+
+    network.train()
+    history = Loop(
+        phase="landmarks",
+        title="landmarks",
+        unit="faces",
+        epochs=epochs,
+        items=len(train),
+        batch_size=batch_size,
+        batches=batches,
+        step=step,
+        measure=measure,
+        note=lambda one: f"epoch {one['epoch']}: loss {one['loss']:.5f}, error on held-out subjects {one['error']:.4f}",
+    ).run(Checkpointer(stop=stop))
     save_weights(out / "landmarks.safetensors", {name: value.half() for name, value in network.state_dict().items()})
     figures = {
         "faces": len(train),
         "subjects": len(dataset.subjects) - len(held_out),
         "held_out_subjects": len(held_out),
-        "held_out_error": error,
+        "held_out_error": history.epochs[-1]["error"],
         "epochs": epochs,
         "width": width,
         "seed": seed,
@@ -178,7 +198,6 @@ def disturbed(squares_BHW: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _error(network: LandmarkNetwork, test: list[tuple[Array, Array]]) -> float:
-    network.eval()
     total = 0.0
     with torch.inference_mode():
         for k in range(0, len(test), 256):

@@ -1,12 +1,14 @@
 """The losses of the game (Eqs. 3 to 6). M is the batch's size, N the number of face labels."""
 
-import math
-
+import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from tfen.config import Norm
+from tfen.training.norms import NORMS
+
+TINY = 1e-6
+"""Keeps distances from zero where they divide, as in the code of EC-STFL's authors."""
 
 
 def expression_loss(
@@ -16,29 +18,20 @@ def expression_loss(
     return functional.cross_entropy(scores_BK.float(), labels_B, weights_K, label_smoothing=smoothing)
 
 
-def identification_loss(face_scores_BN: Tensor, labels_B: Tensor, norm: Norm = "squared") -> Tensor:
+def identification_loss(face_scores_BN: Tensor, labels_B: Tensor, norm: str = "squared") -> Tensor:
     """Return L_face of step 1 (Eq. 5): the distance of G from the one-hot face label.
 
     Args:
         face_scores_BN: G, A's softmax scores averaged over the frames.
         labels_B: face labels, 0 to N - 1.
-        norm: squared, absolute (the 2-norm of a single number), or cross-entropy (not the paper's): -log G of the
-            true face.
+        norm: a name in `tfen.training.norms`.
     """
-    if norm == "cross-entropy":
-        return functional.nll_loss(_log(face_scores_BN), labels_B)
-    one_hot_BN = functional.one_hot(labels_B, face_scores_BN.shape[1]).to(face_scores_BN)
-    return _distance(one_hot_BN - face_scores_BN, norm)
+    return NORMS[norm].identification(face_scores_BN, labels_B)
 
 
-def confusion_loss(face_scores_BN: Tensor, norm: Norm = "squared") -> Tensor:
-    """Return the distance of G from equal scores 1/N for all faces: -L_face of step 2 (Eq. 6).
-
-    With the cross-entropy it is the Kullback-Leibler divergence of G from equal scores.
-    """
-    if norm == "cross-entropy":
-        return torch.mean(-_log(face_scores_BN).mean(1)) - math.log(face_scores_BN.shape[1])
-    return _distance(1 / face_scores_BN.shape[1] - face_scores_BN, norm)
+def confusion_loss(face_scores_BN: Tensor, norm: str = "squared") -> Tensor:
+    """Return the distance of G from equal scores 1/N for all faces: -L_face of step 2 (Eq. 6)."""
+    return NORMS[norm].confusion(face_scores_BN)
 
 
 def network_loss(expression: Tensor, confusion: Tensor, alpha: float) -> Tensor:
@@ -47,23 +40,21 @@ def network_loss(expression: Tensor, confusion: Tensor, alpha: float) -> Tensor:
 
 
 def ec_stfl_loss(features_BC: Tensor, labels_B: Tensor) -> Tensor:
-    """Return the loss that gathers clips of one expression (EC-STFL; Jiang et al. 2020, as it is read here).
+    """Return EC-STFL (Jiang et al. 2020), which gathers clips of one expression, as its authors' published code has it.
 
-    It is the mean squared distance between features of different clips of the same expression, divided by that between
-    clips of different expressions, over the batch. A batch that lacks either kind of pair gives zero.
+    For each clip: the mean L1 distance to the batch's clips of its expression, itself included, times the sum of
+    1 / distance over the clips of other expressions, divided by their number plus one. The sum over the clips is divided
+    by the batch's size twice, as their code does; the article's weight of it is 10.
     """
-    distance_BB = (features_BC[:, None] - features_BC[None]).float().square().sum(2)
+    features = features_BC.float()
+    distance_BB = (features[:, None] - features[None]).abs().sum(2)
     same = labels_B[:, None] == labels_B[None]
-    other_clip = ~torch.eye(len(labels_B), dtype=torch.bool, device=labels_B.device)
-    if not (same & other_clip).any() or same.all():
-        return distance_BB.sum() * 0
-    return distance_BB[same & other_clip].mean() / distance_BB[~same].mean().clamp_min(1e-12)
+    within_B = distance_BB.where(same, 0).sum(1) / same.sum(1)
+    nearness_B = (1 / (distance_BB + TINY)).where(~same, 0).sum(1) / ((~same).sum(1) + 1)
+    return (within_B * nearness_B).mean() / len(labels_B)
 
 
-def _log(scores: Tensor) -> Tensor:
-    return scores.clamp_min(1e-12).log()
-
-
-def _distance(difference_BN: Tensor, norm: Norm) -> Tensor:
-    per_face = difference_BN.square() if norm == "squared" else difference_BN.abs()
-    return torch.mean(per_face.sum(1))
+def balanced_weights(counts: np.ndarray) -> torch.Tensor:
+    """Return a weight for each expression, the inverse of its share of the sequences over their number, (K,)."""
+    shares = np.where(counts > 0, counts / counts.sum(), np.inf)
+    return torch.tensor(1 / shares / np.count_nonzero(counts), dtype=torch.float32)

@@ -172,4 +172,5 @@ READER = DatasetReader(
     example="tfen prepare dfew ~/DFEW prepared/dfew",
     options=Options,
     published=PUBLISHED,
+    subjects_named=False,
 )

@@ -36,7 +36,7 @@ def _from_folders(source: Path) -> Findings:
         raise InputError(f"{source} has no folders: expected one for each expression, with subjects or images inside")
     out: list[Recording] = []
     for folder in classes:
-        expression, before = canonical(folder.name), len(out)
+        expression, before = _expression(folder.name, folder), len(out)
         for entry in children(folder):
             if entry.is_dir():
                 out += _of_subject(entry, expression)
@@ -51,6 +51,14 @@ def _from_folders(source: Path) -> Findings:
     if twice:
         raise InputError(f"{source} gives the sequence {twice} twice; rename one of its subjects or sequences")
     return Findings(out)
+
+
+def _expression(name: str, where: object) -> str:
+    """Return the expression that is meant; an error says where the word stands."""
+    try:
+        return canonical(name)
+    except InputError as error:
+        raise InputError(f"{where}: {error}; rename it, or take it out") from None
 
 
 def _of_subject(folder: Path, expression: str) -> list[Recording]:
@@ -104,7 +112,7 @@ def _from_csv(source: Path) -> Findings:
             raise InputError(f"{source} row {number}: subject or expression is empty")
         if not place.exists():
             raise InputError(f"{source} row {number}: {place} does not exist")
-        expression = canonical(row["expression"])
+        expression = _expression(row["expression"], f"{source} row {number}")
         name = f"{row['subject']}-{expression}-{number - 1:05d}"
         if place.is_dir():
             files = _frames(place)

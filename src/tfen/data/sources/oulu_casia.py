@@ -73,7 +73,10 @@ def _from_images(place: Path, cropped: bool) -> Findings:
             findings.notes.append(f"{subject} is no subject (P001 ...) and was passed over")
             continue
         for folder in folders(subject):
-            expression = canonical(folder.name)
+            try:
+                expression = canonical(folder.name)
+            except InputError:
+                expression = folder.name.lower()
             name = f"{subject.name}_{expression}"
             if expression not in EXPRESSIONS:
                 findings.left_out[name] = f"{folder} is none of {', '.join(EXPRESSIONS)}"

@@ -86,6 +86,8 @@ class DatasetReader:
     example: str
     options: type[ReaderOptions] = ReaderOptions
     published: Published | None = None
+    subjects_named: bool = True
+    """Whether the data set says who its people are; if not, each sequence counts as a subject of its own."""
 
 
 def children(folder: Path) -> list[Path]:
