@@ -4,7 +4,7 @@ usage: python benchmarks/serving.py [CLIP [SECONDS]]
 
 CLIP is sent again and again; without it, a film of two seconds is made. Prints how many films were finished by one client
 alone and by fifty (the same time each), every answer that was neither a result nor "come back later", the server's
-memory after a warm-up and at the end, and the delay of the live camera's answers.
+memory after a warm-up and at the end, and the delay of the live camera's answers at several rates, to one and two viewers.
 """
 
 import asyncio
@@ -62,11 +62,8 @@ def run(port: int, data: bytes, clients: int, seconds: float) -> Counter:
     return answers
 
 
-async def live(port: int, clip: Path) -> list[float]:
-    """Send the clip as a camera would and return how late the answers were, seconds."""
-    with av.open(str(clip)) as film:
-        images = [frame.to_ndarray(format="bgr24") for frame in film.decode(video=0)]
-    coded = [cv2.imencode(".jpg", cv2.resize(image, (480, 270)))[1].tobytes() for image in images[::2]]
+async def live(port: int, pictures: list[bytes], rate: float) -> list[float]:
+    """Send pictures as a camera would and return how late the answers were, seconds."""
     delays = []
     async with websockets.connect(f"ws://127.0.0.1:{port}/api/live") as socket:
 
@@ -78,11 +75,20 @@ async def live(port: int, clip: Path) -> list[float]:
 
         begin = time.monotonic()
         listening = asyncio.create_task(listen())
-        for k in range(120):
-            await socket.send(struct.pack(">d", time.monotonic() - begin) + coded[k % len(coded)])
-            await asyncio.sleep(1 / 12)
+        for k in range(round(8 * rate)):
+            await socket.send(struct.pack(">d", time.monotonic() - begin) + pictures[k % len(pictures)])
+            await asyncio.sleep(max(0.0, begin + (k + 1) / rate - time.monotonic()))
         listening.cancel()
     return delays[5:]
+
+
+async def viewers(port: int, clip: Path, rate: float, count: int) -> list[float]:
+    """Return how late the answers of several cameras at once were."""
+    with av.open(str(clip)) as film:
+        images = [frame.to_ndarray(format="bgr24") for frame in film.decode(video=0)]
+    coded = [cv2.imencode(".jpg", cv2.resize(image, (480, 270)))[1].tobytes() for image in images[::2]]
+    each = await asyncio.gather(*(live(port, coded, rate) for _ in range(count)))
+    return [delay for own in each for delay in own]
 
 
 def main() -> None:
@@ -102,7 +108,9 @@ def main() -> None:
             alone = run(port, data, 1, seconds)
             many = run(port, data, 50, seconds)
             after = memory(server.pid)
-            late = asyncio.run(live(port, clip))
+            late = {
+                (rate, count): asyncio.run(viewers(port, clip, rate, count)) for rate in (5, 15, 30) for count in (1, 2)
+            }
         finally:
             server.terminate()
             server.wait(30)
@@ -111,7 +119,11 @@ def main() -> None:
     )
     others = {str(key): count for key, count in (alone + many).items() if key not in (200, 429)}
     print(f"other answers: {others or 'none'}; memory {before} MiB after a warm-up, {after} MiB at the end")
-    print(f"live: answers {np.median(late):.2f} s after the picture (95 %: {np.percentile(late, 95):.2f} s)")
+    for (rate, count), own in late.items():
+        print(
+            f"live, {rate} pictures a second, {count} at once: answers {np.median(own):.2f} s after the picture "
+            f"(95 %: {np.percentile(own, 95):.2f} s)"
+        )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tfen.app.jobs import Jobs
 from tfen.app.serve import address, listen_at, server_config
 from tfen.app.server import make_app
 from tfen.app.settings import Limits, ServerSettings
-from tfen.faces.detection import HaarDetector
+from tfen.faces.detection import Face, HaarDetector
 
 
 class Server:
@@ -97,15 +97,22 @@ def slow_down(server: Server, seconds: float) -> None:
 
 
 class SlowDetector:
-    """Finds faces, for several threads, and takes its time."""
+    """Finds faces, for several threads, and takes its time.
+
+    Args:
+        seconds: that it takes longer.
+        known: what it answers, so that it costs no time of the processor.
+    """
 
     name = "slow"
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._own = seconds, threading.local()
+    def __init__(self, seconds: float, known: list[Face] | None = None) -> None:
+        self._seconds, self._known, self._own = seconds, known, threading.local()
 
     def detect(self, image: Any) -> Any:
         time.sleep(self._seconds)
+        if self._known is not None:
+            return self._known
         if not hasattr(self._own, "detector"):
             self._own.detector = HaarDetector()
         return self._own.detector.detect(image)

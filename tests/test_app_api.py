@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from films import actor, paste, scene, shots, still, write_film
 from PIL import Image as Pillow
@@ -232,6 +233,13 @@ def test_people_can_be_named_and_joined(server: Server, actors: Path, tmp_path: 
     table = server.ask("GET", f"/api/jobs/{job['id']}/results.csv")[1].decode().splitlines()
     assert table[0].endswith(",name")
     assert table[1].endswith(",Anna")
+    elan, boris, workbook = (
+        server.ask("GET", f"/api/jobs/{job['id']}/{name}")[1] for name in ("elan.eaf", "boris.boris", "results.xlsx")
+    )
+    assert after["episodes"] == [] or b'TIER_ID="face 0 Anna"' in elan
+    assert all(one["name"] == "face 0 Anna" for one in boris["subjects_conf"].values())
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook))["summary"]
+    assert [row[-1].value for row in sheet] == ["name", "Anna"]
     wrong = {"people": [{"face": 0, "same_as": 7}]}
     status, answer, _ = server.ask(put[0], put[1], json.dumps(wrong).encode(), Content_Type="application/json")
     assert (status, answer["error"]) == (422, "there is no face 7 in this film")

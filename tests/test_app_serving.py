@@ -1,6 +1,7 @@
 """The server under load, with clients that are slow, leave, or mean harm."""
 
 import contextlib
+import gc
 import http.client
 import json
 import os
@@ -16,6 +17,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ from tfen.app.storage import LOCK, own_folder
 from tfen.cli import main
 from tfen.errors import InputError
 from tfen.inference.analyzer import Analyzer
+from tfen.video.reading import read_frames
 
 
 def test_uploads_are_deleted_as_soon_as_they_were_used(
@@ -292,6 +295,19 @@ def test_large_frames_do_not_fill_the_memory(actors: Path, tmp_path: Path) -> No
     assert ran.returncode == 0, ran.stderr
     before, peak = map(int, ran.stdout.split())
     assert peak < 1000, (before, peak)
+
+
+def test_frames_that_were_seen_are_let_go_at_once(film: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for frame in read_frames(film):
+            assert frame.size == (640, 360)
+            assert frame.scaled(64, 36).shape == (36, 64, 3)
+            assert frame.image.shape == (360, 640, 3)
+        assert sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) < 5
+    finally:
+        gc.enable()
 
 
 def test_films_with_too_many_pixels_a_second_are_refused_with_the_reason(server: Server, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def _with_headers(path: str, send: Any) -> Any:
             runs = path.startswith("/runs/")
             headers["Content-Security-Policy"] = POLICY_OF_RUNS if runs else POLICY
             headers["X-Content-Type-Options"] = "nosniff"
-            headers["Referrer-Policy"] = "no-referrer"
+            headers["Referrer-Policy"] = "same-origin"  # forms of this page would have no origin with less
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
             if path.startswith("/api/"):
                 headers["Cache-Control"] = "no-store"

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from defusedxml.ElementTree import parse
 
 from tfen.app.answers import Person
 from tfen.app.jobs import Job
 from tfen.app.uploads import Refused
 from tfen.inference.analysis import AnalysisInput, Wanted, analyze
 from tfen.inference.analyzer import Result
+from tfen.inference.rows import escaped
+from tfen.inference.workbook import write_workbook
 from tfen.video.reading import Frame, ReadReport
 
 TABLES = ("results.csv", "episodes.csv", "summary.csv")
@@ -132,6 +135,10 @@ def tell_anew(job: Job, people: Sequence[Person], expressions: Sequence[str]) ->
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         named = [{**line, "name": known.names.get(line["face"], "")} for line in lines]
         path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in named), encoding="utf-8")
+        write_workbook(out / "results.xlsx", [out / name for name in (*TABLES, "files.csv")])
+        for path in out.glob("elan/*.eaf"):
+            _name_tiers(path, known.names)
+        _name_subjects(out / "boris" / "tfen.boris", known.names)
     return out
 
 
@@ -146,4 +153,25 @@ def _name_rows(path: Path, names: Mapping[int, str]) -> None:
         writer.writeheader()
         for row in rows:
             name = names.get(int(row["face"]), "") if row["face"] else ""
-            writer.writerow({**row, "name": f"'{name}" if name[:1] in "=+-@" else name})
+            writer.writerow({**row, "name": escaped(name)})
+
+
+def _name_tiers(path: Path, names: Mapping[int, str]) -> None:
+    """Call the tiers of an ELAN document as the people."""
+    document = parse(path)
+    for tier in document.iter("TIER"):
+        face = int(tier.attrib["TIER_ID"].removeprefix("face "))
+        if face in names:
+            tier.set("TIER_ID", f"face {face} {names[face]}")
+    document.write(path, encoding="UTF-8", xml_declaration=True)
+
+
+def _name_subjects(path: Path, names: Mapping[int, str]) -> None:
+    """Call the subjects of a BORIS project as the people."""
+    project = json.loads(path.read_text(encoding="utf-8"))
+    called = {f"face {face}": f"face {face} {name}" for face, name in names.items()}
+    for subject in project["subjects_conf"].values():
+        subject["name"] = called.get(subject["name"], subject["name"])
+    for observation in project["observations"].values():
+        observation["events"] = [[time, called.get(who, who), *rest] for time, who, *rest in observation["events"]]
+    path.write_text(json.dumps(project, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -95,4 +95,5 @@ def ahead(
         yield from waiting.take()
     finally:
         waiting.stop()
-        thread.join()
+        if thread is not threading.current_thread():  # which happens where what is left over is collected
+            thread.join()

@@ -15,7 +15,7 @@ from tfen.inference.rows import unescaped
 
 MOST_ROWS = 2**20
 """Rows that a sheet can have; further ones go on in another sheet."""
-TEXT_COLUMNS = ("file", "stem", "status", "note", "label", "expression", "main")
+TEXT_COLUMNS = ("file", "stem", "status", "note", "label", "expression", "main", "name")
 
 
 def write_workbook(path: Path, tables: Sequence[Path]) -> None:

@@ -41,14 +41,22 @@ class Frame:
     turned and mirrored as the film says, and with square pixels.
     """
 
-    def __init__(self, number: int, time: float, source: "av.VideoFrame | np.ndarray", aspect: float = 1.0) -> None:
-        self.number, self.time, self._source, self._aspect = number, time, source, aspect
+    def __init__(
+        self,
+        number: int,
+        time: float,
+        source: "av.VideoFrame | np.ndarray",
+        aspect: float = 1.0,
+        matrix: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        self.number, self.time, self._source = number, time, source
+        self._aspect, self._matrix = aspect, matrix
 
     @cached_property
     def image(self) -> np.ndarray:
         if isinstance(self._source, np.ndarray):
             return self._source
-        image = _turned(_with_square_pixels(self._source.to_ndarray(format="rgb24"), self._aspect), self._source)
+        image = _turned(_with_square_pixels(self._source.to_ndarray(format="rgb24"), self._aspect), self._matrix)
         return np.ascontiguousarray(image)
 
     @property
@@ -64,7 +72,7 @@ class Frame:
         if isinstance(self._source, np.ndarray):
             return self._source.shape[1], self._source.shape[0]
         width, height = _square_size(self._source.width, self._source.height, self._aspect)
-        return (height, width) if _lies_down(_display_matrix(self._source)) else (width, height)
+        return (height, width) if _lies_down(self._matrix) else (width, height)
 
     def scaled(self, width: int, height: int) -> np.ndarray:
         """Return the image at another, smaller size, (height, width, 3), without making the whole one."""
@@ -74,7 +82,7 @@ class Frame:
             small = image.reformat(
                 max(1, round(image.width * share)), max(1, round(image.height * share)), "rgb24", interpolation="AREA"
             )
-            image = _turned(_with_square_pixels(small.to_ndarray(), self._aspect), self._source)
+            image = _turned(_with_square_pixels(small.to_ndarray(), self._aspect), self._matrix)
         if (image.shape[1], image.shape[0]) != (width, height):
             image = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(image)
@@ -93,9 +101,8 @@ def _with_square_pixels(image: np.ndarray, aspect: float) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
 
-def _turned(image: np.ndarray, frame: Any) -> np.ndarray:
-    """Return an image turned and mirrored by the display matrix that its frame carries, to the nearest right angle."""
-    matrix = _display_matrix(frame)
+def _turned(image: np.ndarray, matrix: tuple[int, int, int, int] | None) -> np.ndarray:
+    """Return an image turned and mirrored by its film's display matrix, to the nearest right angle."""
     if matrix is None:
         return image
     a, b, c, d = matrix
@@ -107,7 +114,10 @@ def _turned(image: np.ndarray, frame: Any) -> np.ndarray:
 
 
 def _display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
-    """Return a, b, c and d of x' = a x + c y, y' = b x + d y, which a frame carries; None where it is shown as it is."""
+    """Return a, b, c and d of x' = a x + c y, y' = b x + d y, which a frame carries; None where it is shown as it is.
+
+    Asked of a film's first frame alone: a frame that was asked for its side data is freed late.
+    """
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return None
@@ -199,12 +209,13 @@ def read_frames(source: Path | str, report: ReadReport | None = None) -> Iterato
         reader = _FilmReader(film, report)
         begin = None if film.start_time is None else max(0.0, film.start_time / av.time_base)
         count, last = 0, 0.0
-        aspect = _pixel_aspect(film.streams.video[0])
+        aspect, matrix = _pixel_aspect(film.streams.video[0]), None
         for frame in reader.frames():
             given = count / 25 if frame.pts is None else float(frame.pts * reader.time_base)
             begin = given if begin is None else begin
             last = max(last, float(given - begin))  # time does not run backwards, whatever the stamps say
-            yield Frame(count, last, frame, aspect)
+            matrix = _display_matrix(frame) if count == 0 else matrix
+            yield Frame(count, last, frame, aspect, matrix)
             count += 1
         if isinstance(source, Path) and not report.broke_off:
             report.broke_off = reader.missing_end()

@@ -84,7 +84,7 @@ function told() {
   const seen = rows.filter((row) => row.face !== null).sort((a, b) => b.width - a.width)[0];
   if (!seen) return nobody();
   $("label").textContent = isClear(seen) ? seen.label : verdict(seen, percent);
-  $("view").textContent = `${isClear(seen) ? `${percent(seen.confidence)}; ` : ""}${viewOf(seen)}`;
+  $("view").textContent = `${isClear(seen) ? `${percent(seen.confidence)}; ` : ""}${viewOf(seen)}.`;
   $("bars").classList.toggle("unclear", !isClear(seen));
   for (const [name, [inner, number]] of bars) {
     inner.style.width = `${100 * seen[name]}%`;

@@ -183,6 +183,7 @@ class View {
 
   people() {
     const { summary } = this.item.whole;
+    $("naming").hidden = this.still || !summary.length;
     if (!summary.length) return emptyTable($("people"), this.item.status.complete === false ? "No face was seen in what could be read." : "No face was seen.");
     const columns = [
       { text: "Face", help: HELP.face }, { text: "Name", left: true }, { text: "Same person as", left: true }, { text: "From", help: HELP.from },
