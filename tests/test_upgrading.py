@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
-from conftest import refuses, tfen
+from conftest import SMALL, refuses, tfen
 
 from tfen.errors import InputError
 from tfen.folders import Format, claim
@@ -79,9 +81,6 @@ def test_a_synthetic_set_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -
 
 
 def test_a_prepared_set_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
-    import cv2
-    import numpy as np
-
     for name in ("fear", "anger"):
         (tmp_path / "in" / name).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "in" / name / "anna.png"), np.full((40, 40, 3), 90, np.uint8))
@@ -92,3 +91,32 @@ def test_a_prepared_set_of_an_earlier_version_is_gone_on_with(tmp_path: Path) ->
     assert "2 sequences of 1 subjects" in tfen(*command).stdout
     edit(tmp_path / "out/prepared.json", format=9)
     refuses("folds", tmp_path / "out", says="is a prepared set in format 9")
+
+
+def test_a_run_of_an_earlier_version_is_gone_on_with_and_read(tiny_set: Path, tmp_path: Path) -> None:
+    command = ["crossval", tiny_set, tmp_path / "run", *SMALL, "--folds.count", "2", "--folds.select", "last"]
+    assert tfen(*command, "--folds.only", 0).returncode == 0
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    del config["settings"]["train"]["matched"], config["settings"]["model"]["block"]  # settings that came later
+    edit(tmp_path / "run/config.yaml", tfen="0.0.1", format=None, set_content=None, settings=config["settings"])
+    done = tfen(*command)
+    assert done.returncode == 0, done.stderr
+    assert "fold 0: done before" in done.stderr
+    assert tfen("report", tmp_path / "run").returncode == 0
+    refuses(*command, "--train.matched", says="holds a run with train.matched = False, not True")
+
+
+def test_an_analysis_of_another_version_is_gone_on_with_and_of_another_format_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((60, 60, 3), 90, np.uint8))
+    out = tmp_path / "out"
+    assert tfen("analyze", tmp_path / "a.png", "--out", out).returncode == 0
+    edit(out / "analysis.json", tfen="0.0.1")
+    done = tfen("analyze", tmp_path / "a.png", tmp_path / "b.png", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 files: done before" in done.stderr
+    refuses(
+        "analyze", tmp_path / "a.png", "--out", out, "--window", 2, says="holds an analysis with window = 1.0, not 2.0"
+    )
+    edit(out / "analysis.json", format=1)
+    refuses("analyze", tmp_path / "a.png", "--out", out, says="is an analysis in format 1")

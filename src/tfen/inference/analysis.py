@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfen import __version__
 from tfen.errors import Cancelled, InputError, TfenError
-from tfen.files import clear_errors, must_be_new, read_csv, read_json, write_json
+from tfen.files import clear_errors, read_csv, read_json, write_json
+from tfen.folders import Format, claim
 from tfen.inference.analyzer import PICTURES_AT_ONCE, Analyzer, Result, as_image
 from tfen.inference.annotations import Observation, write_boris, write_elan
 from tfen.inference.episodes import Episode, EpisodeFinder
@@ -41,7 +41,7 @@ LONGEST_STEM = 180
 """Bytes of the names of a source's own files: room is left for an ending and a number."""
 SHEETS = ("results", "episodes", "summary", "files")
 """Tables that become sheets of results.xlsx."""
-MARKER = "analysis.json"
+ANALYSIS = Format("an analysis", "analysis.json", 2)
 """In the folder of an analysis: nothing in it is analyzed again."""
 SUMMARY_BEFORE = ("file", "face", "first", "last", "results", "main", "confidence", "episodes")
 
@@ -114,7 +114,7 @@ def files_below(folder: Path) -> list[Path]:
     """
     files: list[Path] = []
     others: Counter[str] = Counter()
-    analyses = [marker.parent for marker in folder.rglob(MARKER)]
+    analyses = [marker.parent for marker in folder.rglob(ANALYSIS.marker)]
     for path in sorted(folder.rglob("*")):
         if is_hidden(path, folder) or not path.is_file() or any(path.is_relative_to(one) for one in analyses):
             continue
@@ -354,7 +354,7 @@ def _begin(
     sources: Sequence[AnalysisInput], out: Path, expressions: Sequence[str], about: dict[str, Any]
 ) -> tuple[dict[str, Any], list[AnalysisInput]]:
     """Return a run's state, and the sources that are still to be done."""
-    state = _claim(out, {"tfen": __version__, "expressions": list(expressions), **about})
+    state = _state(out, {"expressions": list(expressions), **about})
     done: set[str] = set(state["files"])
     left = [source for source in sources if source.name not in done]
     if done and len(left) < len(sources):
@@ -423,31 +423,18 @@ def _write_boris(out: Path, expressions: Sequence[str], files: Sequence[dict[str
     write_boris(out / "boris" / "tfen.boris", expressions, observations)
 
 
-def _claim(out: Path, about: dict[str, Any]) -> dict[str, Any]:
+def _state(out: Path, about: dict[str, Any]) -> dict[str, Any]:
     """Return the state of a run that is gone on with, or a new one's.
 
     Raises:
         InputError: the folder holds something else.
     """
-    marker, path = out / MARKER, out / ".state.json"
+    path = out / ".state.json"
     with clear_errors(out):
-        there = marker.exists()
-    if there:
-        before = read_json(marker, "an analysis")
-        changed = [name for name in about if before.get(name) != about[name]]
-        if changed:
-            raise InputError(
-                f"{out} holds an analysis with {changed[0]} = {before.get(changed[0])}, not {about[changed[0]]}; "
-                "choose another folder"
-            )
-        if path.exists():
-            return read_json(path, "the state of an analysis")
-    else:
-        must_be_new(out, "holds no analysis")
-    with clear_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+        there = claim(out, ANALYSIS, about, noted(AnalyzerSettings()))
+    if there and path.exists():
+        return read_json(path, "the state of an analysis")
     write_json(out / "schema.json", schema(about["expressions"]))
-    write_json(marker, about)
     return {"files": [], "sizes": None, "stems": []}
 
 
