@@ -15,7 +15,7 @@ import numpy as np
 import openpyxl
 import pytest
 from conftest import refuses, rows
-from films import actor, damage, scene, still, write_film
+from films import actor, damage, paste, scene, still, write_film
 
 from tfen import Analyzer
 from tfen.cli import main
@@ -286,3 +286,13 @@ def test_a_photograph_that_a_face_fills_is_looked_at_with_a_border(actors: Path,
     assert result.box is not None
     left, top, width, height = result.box
     assert (left + width / 2, top + height / 2) == (pytest.approx(150, abs=40), pytest.approx(165, abs=50))
+
+
+def test_faces_that_are_hard_to_judge_need_more_confidence(actors: Path, weights: Path) -> None:
+    face = actor(actors, "s0000-neutral")[0]
+    images = [paste(scene(0, (240, 190)), cv2.resize(face, None, fx=k, fy=k, interpolation=cv2.INTER_AREA), 60, 40) for k in (0.31, 1.0)]  # fmt: skip
+    for bound, small_has_label in ((0.0, True), (1.0, False)):
+        small, large = (own[0] for own in Analyzer(weights, min_confidence_hard=bound).images(images))
+        assert small.size is not None and large.size is not None
+        assert small.size < 32 < large.size
+        assert (small.label is not None, large.label is not None) == (small_has_label, True)

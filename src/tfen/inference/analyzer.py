@@ -30,6 +30,8 @@ AHEAD = 96 * 2**20
 """Bytes of decoded frames that may wait for the detector."""
 PICTURES_AT_ONCE = 16
 """Photographs whose faces go through the network together."""
+SMALL, TURNED = 32, 45
+"""Side in pixels below which, and turn in degrees above which, a face is hard to judge."""
 NEAR = 2
 """Steps: a face that is seen once is a false alarm where the film was looked at again this near."""
 
@@ -307,6 +309,10 @@ class Analyzer:
         inside = [track.seen[k][1].time for k in range(step - self._back, step + self._ahead + 1) if k in track.seen]
         return self._result(face, frame.time, frame.number, (min(inside), max(inside)), scores)
 
+    def _least_confidence(self, face: Seen) -> float:
+        hard = face.box[2] < SMALL or abs(face.yaw) > TURNED
+        return max(self.settings.min_confidence, self.settings.min_confidence_hard if hard else 0.0)
+
     def _result(self, face: Seen, time: float, number: int, window: tuple[float, float], scores: Array) -> Result:
         best = int(np.argmax(scores))
         sure = float(scores[best])
@@ -323,7 +329,7 @@ class Analyzer:
             roll=face.roll,
             window=window,
             probabilities=dict(zip(self.expressions, (float(value) for value in scores))),
-            label=self.expressions[best] if sure >= self.settings.min_confidence else None,
+            label=self.expressions[best] if sure >= self._least_confidence(face) else None,
             confidence=sure,
         )
 

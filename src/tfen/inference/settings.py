@@ -32,6 +32,8 @@ class AnalyzerSettings:
     "Seconds over which neighbouring results are averaged, with triangular weights, 0 to 10; 0 for none."
     min_confidence: float = 0.0
     "Results whose confidence is below it get no label, 0 to 1."
+    min_confidence_hard: float = 0.5
+    "The same for faces that are hard to judge: smaller than 32 pixels, or turned by more than 45 degrees, 0 to 1."
     engine: Annotated[str, ENGINES] = "torch"
     "Runs the network; onnxruntime and openvino need the extra `export`."
     test_time_augmentation: Annotated[TestTimeAugmentation, Parameter(alias="--looks")] = 6
@@ -42,6 +44,7 @@ class AnalyzerSettings:
         ENGINES.check(self.engine)
         for name, low, high, unit in (
             ("window", 0.1, 60, " seconds"), ("smoothing", 0, 10, " seconds"), ("min_confidence", 0, 1, ""),
+            ("min_confidence_hard", 0, 1, ""),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
