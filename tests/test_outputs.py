@@ -15,7 +15,7 @@ import numpy as np
 import openpyxl
 import pytest
 from conftest import refuses, rows
-from films import damage, scene, still, write_film
+from films import actor, damage, scene, still, write_film
 
 from tfen import Analyzer
 from tfen.cli import main
@@ -186,7 +186,8 @@ def test_labels_cover_no_face_and_no_other_label() -> None:
             assert not (plate[0] < other[2] and other[0] < plate[2] and plate[1] < other[3] and other[1] < plate[3])
 
 
-def test_folders_say_what_they_pass_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders_say_what_they_pass_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     for name in ("a.png", "b.MTS", "notes.txt", "more.txt", "._a.png", ".DS_Store", ".hidden/c.png", "sub/d.heic"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -195,7 +196,7 @@ def test_folders_say_what_they_pass_over(tmp_path: Path, capsys: pytest.CaptureF
         (tmp_path / "before" / name).write_bytes(b"x")
     found = [Path(source.name).relative_to(tmp_path).as_posix() for source in find_sources([str(tmp_path)])]
     assert found == ["a.png", "b.MTS", "sub/d.heic"]
-    assert "passed over what is neither film nor photograph: 2 .txt" in " ".join(capsys.readouterr().err.split())
+    assert "passed over what is neither film nor photograph: 2 .txt" in caplog.text
 
 
 def test_long_names_cost_nothing(actors: Path, weights: Path, tmp_path: Path) -> None:
@@ -276,3 +277,12 @@ def test_results_as_a_data_frame(actors: Path, weights: Path, monkeypatch: pytes
     assert isinstance(table, pandas.DataFrame)
     assert table["face"].tolist() == [0]
     assert table["label"][0] in analyzer.expressions
+
+
+def test_a_photograph_that_a_face_fills_is_looked_at_with_a_border(actors: Path, weights: Path) -> None:
+    face = cv2.resize(actor(actors, "s0000-neutral")[0][38:120, 38:112], (300, 330), interpolation=cv2.INTER_CUBIC)
+    (result,) = Analyzer(weights)(face)
+    assert result.face == 0
+    assert result.box is not None
+    left, top, width, height = result.box
+    assert (left + width / 2, top + height / 2) == (pytest.approx(150, abs=40), pytest.approx(165, abs=50))

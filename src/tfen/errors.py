@@ -15,3 +15,16 @@ class InputError(TfenError, ValueError):
     """Bad input: says what was found, where, what was expected and what to do. Exit code 2."""
 
     exit_code = 2
+
+
+def needs_extra(what: str, extra: str) -> InputError:
+    """Return the error of something whose packages are not installed.
+
+    Args:
+        what: needs them.
+        extra: of the package, in pyproject.toml.
+    """
+    return InputError(
+        f"{what} needs the packages of the extra {extra}, which are not installed: in the checkout, pip install "
+        f"'.[{extra}]'; with a wheel, pip install 'WHEEL[{extra}]'"
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfen.errors import InputError, TfenError
+from tfen.errors import InputError, TfenError, needs_extra
 from tfen.progress import meter
 from tfen.stopping import Stop
 
@@ -27,6 +27,11 @@ class Cluster:
     "Processor cores for each piece of work."
     ray_gpus: float = 0.0
     "GPUs for each piece of work; a part of one may be given."
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_threads(count: int) -> None:
@@ -65,7 +70,7 @@ def spread(
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         import ray
     except ImportError:
-        raise InputError("--ray needs the package ray: pip install 'tfen[ray]'") from None
+        raise needs_extra("--ray", "ray") from None
     local = cluster.ray == "local"
     if not local and cluster.ray != "auto":
         _reach(str(cluster.ray))  # Ray itself tries for minutes

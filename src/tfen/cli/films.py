@@ -10,11 +10,13 @@ from cyclopts import Parameter
 
 from tfen.app.settings import Limits, ServerSettings
 from tfen.cli.options import Files, Flags
-from tfen.errors import InputError
+from tfen.errors import InputError, needs_extra
 from tfen.faces.detectors import DETECTORS
 from tfen.inference.settings import AnalyzerSettings
-from tfen.spread import Cluster
+from tfen.spread import Cluster, cores, use_threads
 
+STAGES = 2
+"""Parts of an analysis that compute at the same time, finding faces and the network: each gets its share of the cores."""
 DAMAGED = 3
 """Exit code where all files were read, and one of them is damaged or broke off."""
 
@@ -71,6 +73,7 @@ def analyze(
 
     if not json_schema and not inputs:
         raise InputError("nothing to analyze: give films, photographs, folders, a camera's number or an address")
+    use_threads(max(1, cores() // STAGES))
     make = partial(Analyzer, weights, settings=settings)
     analyzer = make()
     if json_schema or not inputs:
@@ -135,12 +138,12 @@ def app(
 ) -> None:
     """Serve a page on this machine: films, the camera live, finished runs; and the same for programs (HTTP, JSON).
 
-    Needs the extra `app`: pip install 'tfen[app]'. The environment variable TFEN_TOKEN stands for --token, too.
+    Needs the extra `app` (pip install '.[app]' in the checkout). The environment variable TFEN_TOKEN stands for --token, too.
     """
     try:
         from tfen.app.serve import serve
     except ImportError:
-        raise InputError("the page needs more packages: pip install 'tfen[app]'") from None
+        raise needs_extra("the page", "app") from None
 
     # a word on the command line can be read by everybody on this machine
     serve(replace(settings, token=settings.token or os.environ.get("TFEN_TOKEN")), limits)

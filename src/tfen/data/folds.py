@@ -62,7 +62,7 @@ def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]
 
 def by_subject(dataset: PreparedSet, count: int) -> list[Split]:
     """Test a tenth (or another share) of the subjects at a time, ids ascending (Section 4.1)."""
-    return _in_turn(dataset, subject_folds(dataset.subjects, count))
+    return in_turn(dataset, subject_folds(dataset.subjects, count))
 
 
 def by_set(dataset: PreparedSet) -> list[Split]:
@@ -74,7 +74,7 @@ def by_set(dataset: PreparedSet) -> list[Split]:
     groups = [frozenset(subjects) for subjects in dataset.subjects_by_set]
     if len(groups) < 2:
         raise InputError(f"{dataset.folder} is one set: leave-one-set-out needs several; join them with `tfen join`")
-    return _in_turn(dataset, groups)
+    return in_turn(dataset, groups)
 
 
 def by_sequence(dataset: PreparedSet, count: int) -> list[Split]:
@@ -117,7 +117,7 @@ def stratified_subsets(dataset: PreparedSet, subsets: int, count: int, seed: int
         raise InputError(
             f"the set has {len(dataset.subjects)} subjects: too few for {subsets} subsets of {count} folds each"
         )
-    return [split for subset in cells for split in _in_turn(dataset, subset)]
+    return [split for subset in cells for split in in_turn(dataset, subset)]
 
 
 def from_file(dataset: PreparedSet, path: Path) -> list[Split]:
@@ -155,7 +155,7 @@ def from_file(dataset: PreparedSet, path: Path) -> list[Split]:
     return out
 
 
-def _in_turn(dataset: PreparedSet, groups: Iterable[Set[str]]) -> list[Split]:
+def in_turn(dataset: PreparedSet, groups: Iterable[Set[str]]) -> list[Split]:
     """Test each group of subjects once, after training on the other groups."""
     groups = list(groups)
     everybody = frozenset().union(*groups)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tfen.choices import Choices
@@ -39,19 +40,41 @@ def _standardised(clips_BSCHW: "Tensor", over: tuple[int, ...]) -> "Tensor":
 
 
 def _local(clips_BSCHW: "Tensor") -> "Tensor":
-    from torch.nn.functional import avg_pool2d
+    import torch
 
     flat = clips_BSCHW.flatten(0, 1).mean(1, keepdim=True)
     around = flat.shape[-1] // 16 * 2 + 1
-
-    def mean_near(x: "Tensor") -> "Tensor":
-        for size in ((1, around), (around, 1)) * 2:
-            x = avg_pool2d(x, size, 1, (size[0] // 2, size[1] // 2), count_include_pad=False)
-        return x
-
-    apart = flat - mean_near(flat)
-    local = apart / (mean_near(apart**2).clamp_min(0).sqrt() + 0.03)
+    # both give the same up to rounding, products in a fifth of the time; training keeps the bytes of its weights
+    near = _near_by_products if torch.is_inference_mode_enabled() and flat.device.type == "cpu" else _near_by_pooling
+    apart = flat - near(flat, around)
+    local = apart / (near(apart**2, around).clamp_min(0).sqrt() + 0.03)
     return local.expand(-1, 3, -1, -1).unflatten(0, clips_BSCHW.shape[:2])
+
+
+def _near_by_pooling(x_B1HW: "Tensor", size: int) -> "Tensor":
+    """Return the means of the squares around each pixel, averaged twice; squares end at the picture's edges."""
+    from torch.nn.functional import avg_pool2d
+
+    for sides in ((1, size), (size, 1)) * 2:
+        x_B1HW = avg_pool2d(x_B1HW, sides, 1, (sides[0] // 2, sides[1] // 2), count_include_pad=False)
+    return x_B1HW
+
+
+def _near_by_products(x_B1HW: "Tensor", size: int) -> "Tensor":
+    """Return the same: down and across, each value becomes a weighted sum of its row or column."""
+    down, across = (_averaging_twice(length, size) for length in x_B1HW.shape[-2:])
+    return down @ x_B1HW @ across.T
+
+
+@cache
+def _averaging_twice(length: int, size: int) -> "Tensor":
+    """Return the matrix that replaces each of `length` values by the mean of `size` around it, twice, (length, length)."""
+    import torch
+
+    places = torch.arange(length)
+    near = ((places[:, None] - places).abs() <= size // 2).double()
+    once = near / near.sum(1, keepdim=True)
+    return (once @ once).float()
 
 
 NORMALISATIONS = Choices(

@@ -98,8 +98,14 @@ class YuNetDetector:
         small, scale = _shrunk(image)
         self._net.setInputSize((small.shape[1], small.shape[0]))
         rows = self._net.detect(np.ascontiguousarray(small[..., ::-1]))[1]
-        found = [] if rows is None else [Face(tuple(float(v) / scale for v in row[:4]), float(row[14])) for row in rows]  # type: ignore[arg-type]
-        return sorted(found, key=lambda face: -face.score)
+        faces = [] if rows is None else [_yunet_face(row, scale) for row in rows]
+        return sorted(faces, key=lambda face: -face.score)
+
+
+def _yunet_face(row: np.ndarray, scale: float) -> Face:
+    """Return a face of YuNet's 15 numbers: box, right eye, left eye, nose, corners of the mouth, score."""
+    left, top, width, height = (float(value) / scale for value in row[:4])
+    return Face((left, top, width, height), float(row[14]), row[4:14].reshape(5, 2).astype(float) / scale)
 
 
 class MediaPipeDetector:

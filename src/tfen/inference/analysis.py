@@ -16,24 +16,25 @@ from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfen import __version__
 from tfen.errors import Cancelled, InputError, TfenError
 from tfen.files import clear_errors, must_be_new, read_csv, read_json, write_json
 from tfen.inference.analyzer import PICTURES_AT_ONCE, Analyzer, Result, as_image
-from tfen.inference.annotate import AnnotatedFilm
 from tfen.inference.annotations import Observation, write_boris, write_elan
 from tfen.inference.episodes import Episode, EpisodeFinder
-from tfen.inference.picture import SummaryPicture
 from tfen.inference.rows import EPISODES, columns, episode_row, escaped, row, schema, unescaped
 from tfen.inference.settings import AnalyzerSettings
-from tfen.inference.workbook import write_workbook
 from tfen.progress import Meter, meter, say
 from tfen.spread import Cluster, spread
 from tfen.video.media import IMAGES, VIDEOS, is_hidden
 from tfen.video.photographs import is_animated
 from tfen.video.reading import ADDRESS, Frame, ReadReport, look_at
+
+if TYPE_CHECKING:
+    from tfen.inference.annotate import AnnotatedFilm
+    from tfen.inference.picture import SummaryPicture
 
 FILES = ("file", "stem", "status", "frames", "frames_lost", "seconds", "faces", "note")
 LONGEST_STEM = 180
@@ -380,6 +381,8 @@ def _counts(out: Path, expressions: Sequence[str], wanted: Wanted) -> dict[str, 
     if wanted.boris:
         _write_boris(out, expressions, read, wanted.media)
     if wanted.xlsx:
+        from tfen.inference.workbook import write_workbook
+
         write_workbook(out / "results.xlsx", [out / f"{name}.csv" for name in SHEETS])
     with (out / "summary.csv").open(encoding="utf-8") as people, (out / "episodes.csv").open(encoding="utf-8") as rows:
         return {
@@ -483,6 +486,18 @@ def _frames(source: AnalysisInput) -> int | None:
         return 0
 
 
+def _summary_picture(analyzer: Analyzer) -> "SummaryPicture":
+    from tfen.inference.picture import SummaryPicture  # brings Matplotlib along
+
+    return SummaryPicture(analyzer.expressions, analyzer.step)
+
+
+def _annotated_film(source: AnalysisInput, path: Path, analyzer: Analyzer) -> "AnnotatedFilm":
+    from tfen.inference.annotate import AnnotatedFilm
+
+    return AnnotatedFilm(path, analyzer.expressions, analyzer.step, source.file if source.kind == "file" else None)
+
+
 class _Run:
     """One source on its way into the tables."""
 
@@ -507,11 +522,10 @@ class _Run:
         self.frames, self.seconds, self.report, self.ready = 0, 0.0, ReadReport(), ready
         self.stopped = ""
         moving = not source.still
-        self.picture = SummaryPicture(analyzer.expressions, analyzer.step) if wanted.pictures and moving else None
-        self.film = None
-        if wanted.annotate and moving:
-            sound = source.file if source.kind == "file" else None
-            self.film = AnnotatedFilm(out / "films" / f"{stem}.mp4", analyzer.expressions, analyzer.step, sound)
+        self.picture = _summary_picture(analyzer) if wanted.pictures and moving else None
+        self.film = (
+            _annotated_film(source, out / "films" / f"{stem}.mp4", analyzer) if wanted.annotate and moving else None
+        )
 
     def go(self) -> None:
         """Analyse it and write everything; an annotated film can be played whatever ends it."""

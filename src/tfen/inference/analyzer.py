@@ -16,9 +16,11 @@ from tfen.faces.detection import FaceDetector
 from tfen.faces.detectors import make_detector
 from tfen.inference.engine import Engine
 from tfen.inference.export import load_for
-from tfen.inference.finding import FaceFinder, Seen, Step, newest_on_grid, on_grid
+from tfen.inference.finding import FaceFinder, Seen, Step, faces_of_photograph, newest_on_grid, on_grid
 from tfen.inference.settings import AnalyzerSettings
 from tfen.inference.stages import ahead
+from tfen.video.media import IMAGES
+from tfen.video.photographs import is_animated
 from tfen.video.reading import Frame, Moment, ReadReport, camera_frames, read_file, read_frames
 
 Array = np.ndarray
@@ -160,8 +162,8 @@ class Analyzer:
         Raises:
             InputError: the source cannot be read.
         """
-        if isinstance(source, np.ndarray):
-            return self._picture(source, watch)
+        if isinstance(source, np.ndarray) or _is_photograph(source):
+            return self._photograph(source, watch)
         frames = open_source(source, report)
         if not self._live:
             frames = ahead(frames, 8, lambda frame: frame.bytes, AHEAD)
@@ -177,7 +179,7 @@ class Analyzer:
             grid = newest_on_grid if self._live else on_grid
             yield from finder.steps(grid(frames, self.step, self.engine.frames))
 
-    def _picture(self, picture: Array, watch: Callable[[Frame], None] | None) -> Iterator[Result]:
+    def _photograph(self, picture: Any, watch: Callable[[Frame], None] | None) -> Iterator[Result]:
         image = as_image(picture)
         if watch is not None:
             watch(Frame(0, 0.0, image))
@@ -185,6 +187,8 @@ class Analyzer:
 
     def images(self, pictures: Sequence[Array | Path | str]) -> list[list[Result]]:
         """Return what the faces of each photograph show; quicker than one call for each.
+
+        A photograph without a face is looked at once more with a border: faces that fill it are found then.
 
         Args:
             pictures: files, or pictures as in a call.
@@ -203,7 +207,7 @@ class Analyzer:
 
     def _batch(self, images: list[Array]) -> list[list[Result]]:
         with self._detector() as detector:
-            seen = [FaceFinder(detector, self.engine.size, 1 / self.step).faces(image) for image in images]
+            seen = [faces_of_photograph(detector, image, self.engine.size) for image in images]
         everyone = [face for faces in seen for face in faces]
         if not everyone:
             return [[Result(0.0, 0)] for _ in images]
@@ -352,6 +356,12 @@ def as_image(picture: Array | Path | str) -> Array:
     elif image.dtype != np.uint8:
         raise InputError(f"a picture of {image.dtype} cannot be analyzed; {expected}")
     return np.ascontiguousarray(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3])
+
+
+def _is_photograph(source: Any) -> bool:
+    if not isinstance(source, (Path, str)) or Path(source).suffix.lower() not in IMAGES or "://" in str(source):
+        return False
+    return not is_animated(Path(source))
 
 
 def open_source(source: Source, report: ReadReport | None = None) -> Iterator[Frame]:

@@ -10,6 +10,8 @@ from tfen.config import TestTimeAugmentation
 from tfen.data.normalisations import NORMALISATIONS
 from tfen.data.transforms import centre_crop, fit_frame, stored_size, to_network, views
 from tfen.errors import InputError
+from tfen.models.folding import folded
+from tfen.models.graphs import GraphNetwork
 from tfen.models.weights import Loaded
 
 Array = np.ndarray
@@ -45,7 +47,9 @@ class Engine:
         self.size = stored_size(settings.model.image_size)
         self.streams = not NORMALISATIONS[settings.data.normalise].whole_clip
         self._image_size, self._data, self._views = settings.model.image_size, settings.data, test_time_augmentation
-        self._network = loaded.network.channels_last()
+        self._network = (
+            loaded.network if isinstance(loaded.network, GraphNetwork) else folded(loaded.network).channels_last()
+        )
         self._temperature = float(loaded.about.get("temperature") or 1.0)
 
     def encode(self, crops: Sequence[Array]) -> list[Any]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet
-from tfen.errors import InputError, TfenError
+from tfen.errors import InputError, TfenError, needs_extra
 from tfen.files import must_be_new, whole_folder
 from tfen.inference.settings import ENGINES
 from tfen.models.graphs import PARTS, GraphNetwork
@@ -155,7 +155,7 @@ def _write_onnx(loaded: Loaded, folder: Path) -> None:
     try:
         import onnxscript  # noqa: F401
     except ImportError:
-        raise InputError("exporting needs more packages: pip install 'tfen[export]'") from None
+        raise needs_extra("exporting", "export") from None
     network = loaded.network.eval()
     clips = _clips(loaded, 2)
     with torch.no_grad():
@@ -180,7 +180,7 @@ def _to_openvino(folder: Path) -> None:
     try:
         import openvino
     except ImportError:
-        raise InputError("OpenVINO is not installed: pip install 'tfen[export]'") from None
+        raise needs_extra("OpenVINO", "export") from None
     for part in PARTS:
         openvino.save_model(openvino.convert_model(str(folder / f"{part}.onnx")), str(folder / f"{part}.xml"), False)
         (folder / f"{part}.onnx").unlink()

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from tfen.faces.box import Box
 
@@ -97,8 +96,19 @@ def _matches(boxes: Array, tracks: list[_Track], expected: list[Array]) -> list[
     lengths = np.linalg.norm(moved, axis=2) * np.linalg.norm(velocities, axis=1)
     agreement = (moved * velocities).sum(2) / np.maximum(lengths, 1e-9)
     worth = np.where(overlap >= LEAST_OVERLAP, overlap + DIRECTION * agreement * (lengths > 1e-9), -1e3)
-    rows, columns = linear_sum_assignment(worth, maximize=True)
+    rows, columns = _best_pairs(worth)
     return [(int(row), tracks[column]) for row, column in zip(rows, columns) if overlap[row, column] >= LEAST_OVERLAP]
+
+
+def _best_pairs(worth: Array) -> tuple[Array, Array]:
+    """Return rows and columns of the pairs with the largest sum, each row and column once at most."""
+    if 1 in worth.shape:
+        best = np.unravel_index(int(worth.argmax()), worth.shape)
+        return np.array([best[0]]), np.array([best[1]])
+    from scipy.optimize import linear_sum_assignment  # slow to import, and most films show one face
+
+    rows, columns = linear_sum_assignment(worth, maximize=True)
+    return rows, columns
 
 
 def _overlap(a: Array, b: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tfen.errors import InputError, TfenError
+from tfen.errors import InputError, TfenError, needs_extra
 
 Runtime = Literal["onnxruntime", "openvino"]
 PARTS = ("frame", "window")
@@ -63,7 +63,7 @@ def _session(folder: Path, part: str, runtime: Runtime) -> Callable[[Tensor], Te
         model = openvino.Core().compile_model(str(xml if xml.is_file() else onnx), "CPU", exact)
         return lambda x: torch.from_numpy(np.array(model(x.contiguous().numpy())[0]))
     except ImportError:
-        raise InputError(f"the engine {runtime} is not installed: pip install 'tfen[export]'") from None
+        raise needs_extra(f"the engine {runtime}", "export") from None
     except (InputError, TfenError):
         raise
     except Exception as error:

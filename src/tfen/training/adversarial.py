@@ -1,4 +1,8 @@
-"""Algorithm 1: A learns to recognise faces in TFE; E, D and T learn the expression and to leave A at a loss."""
+"""Algorithm 1: A learns to recognise faces in TFE; E, D and T learn the expression and to leave A at a loss.
+
+Line 1 of the algorithm is in `tfen.training.faces`, line 2 in `tfen.models.tfen` (F takes no gradient and stays in
+evaluation mode), the loop of line 3 in `tfen.training.loop`; lines 4 to 10 are here.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -187,6 +191,7 @@ def train(
     assert isinstance(result, TFEN)
 
     def step(batch: Batch, place: Place) -> Done:
+        """Do lines 5 to 10 with a minibatch."""
         seed_step(seed, 1, place.iteration)
         game.set_learning_rates(place.epoch - 1 + place.step * plan.batch_size / len(clips))
         if game.is_adversary_turn(place.iteration, place.epoch):

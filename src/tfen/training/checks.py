@@ -34,6 +34,7 @@ def check_folds(folds: Sequence[Fold], dataset: PreparedSet) -> None:
     Raises:
         InputError: a fold's training lacks an expression, or it tests nobody.
     """
+    rarest: list[tuple[int, str]] = []
     for fold in folds:
         counts = Counter(sequence.expression for sequence in fold.train)
         missing = [name for name in dataset.expressions if not counts[name]]
@@ -43,14 +44,14 @@ def check_folds(folds: Sequence[Fold], dataset: PreparedSet) -> None:
             )
         if not fold.test:
             raise InputError(f"fold {fold.number}: no sequence is tested; use fewer folds")
-    rare = [(counts[name], name) for name in dataset.expressions]
+        rarest.append(min((counts[name], name) for name in dataset.expressions))
     parts = (("training", "train"), ("validation", "validation"), ("test", "test"))
     sizes = {word: [len(getattr(fold, part)) for fold in folds] for word, part in parts}
     words = ", ".join(
         f"{min(own)} to {max(own)} {word}" if min(own) < max(own) else f"{own[0]} {word}" for word, own in sizes.items()
     )
     say(f"{len(folds)} fold{'' if len(folds) == 1 else 's'}: {words} sequences; the rarest expression in training is "
-        f"{min(rare)[1]}, {min(rare)[0]} times")  # fmt: skip
+        f"{min(rarest)[1]}, {min(rarest)[0]} times")  # fmt: skip
     for leak in leaks_of(folds, dataset.subjects_named):
         say(f"not subject-independent: {leak}")
 

@@ -94,6 +94,7 @@ def pretrain_faces(
     def step(picked: _Picked, place: Place) -> Done:
         number = (place.epoch - 1) * frames.steps + place.step
         seed_step(seed, 0, number)
+        network.train()
         pixels, numbers = frames.training(picked, place.epoch)
         with accelerator.autocast():
             scores, numbers = gathered(network(pixels)), gathered(numbers)
@@ -108,9 +109,7 @@ def pretrain_faces(
         return Done({"loss": loss.item() * count, "accuracy": right}, count, count)
 
     def measure(epoch: int) -> Figures:
-        share = _recognised(network.eval(), tested, accelerator) if held_out else None
-        network.train()
-        return {} if share is None else {"held_out_accuracy": share}
+        return {"held_out_accuracy": _recognised(network.eval(), tested, accelerator)} if held_out else {}
 
     loop = Loop(
         phase="faces",
@@ -122,7 +121,7 @@ def pretrain_faces(
         batches=frames.batches,
         step=step,
         measure=measure,
-        parts={"network": network.train(), "optimiser": optimiser},
+        parts={"network": network, "optimiser": optimiser},
         best_by="held_out_accuracy",
         best_of=network,
         note=lambda figures: " ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch"),

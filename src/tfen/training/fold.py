@@ -13,7 +13,7 @@ from tfen.data.clips import FrameStore
 from tfen.data.folds import Fold, subjects_of
 from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.protocols import SELECTIONS
-from tfen.errors import InputError
+from tfen.errors import needs_extra
 from tfen.evaluation.calibration import fit_temperature
 from tfen.evaluation.metrics import Prediction
 from tfen.evaluation.runs import write_predictions
@@ -177,5 +177,5 @@ def _board(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise InputError("--tensorboard needs the package tensorboard: pip install 'tfen[tensorboard]'") from None
+        raise needs_extra("--tensorboard", "tensorboard") from None
     return SummaryWriter(str(folder / "tensorboard"))

@@ -18,7 +18,7 @@ from tfen.files import must_be_new, write_json
 from tfen.models.weights import save_weights
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
-from tfen.training.loop import Done, Figures, Loop, Place
+from tfen.training.loop import Done, Loop, Place
 from tfen.video.photographs import read_image
 
 Array = np.ndarray
@@ -53,44 +53,8 @@ def train_landmarks(
     test = _load(dataset, dataset.of_subjects(held_out))
     torch.manual_seed(seed)
     network = LandmarkNetwork(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.02)
-    steps = -(-len(train) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
-    rng = np.random.default_rng([seed, 9])
-
-    def batches(epoch: int, skip: int) -> Iterator[list[tuple[Array, Array]]]:
-        order = rng.permutation(len(train))
-        for k in range(0, len(order), batch_size):
-            yield [train[i] for i in order[k : k + batch_size]]
-
-    def step(faces: list[tuple[Array, Array]], place: Place) -> Done:
-        squares, points = zip(*(_jittered(image, own, rng) for image, own in faces))
-        x = disturbed(torch.from_numpy(np.stack(squares)), rng)
-        loss = landmark_loss(network, x, torch.from_numpy(np.stack(points)).float())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        return Done({"loss": loss.item() * len(faces)}, len(faces), len(faces))
-
-    def measure(epoch: int) -> Figures:
-        error = _error(network.eval(), test)
-        network.train()
-        return {"error": error}
-
-    network.train()
-    history = Loop(
-        phase="landmarks",
-        title="landmarks",
-        unit="faces",
-        epochs=epochs,
-        items=len(train),
-        batch_size=batch_size,
-        batches=batches,
-        step=step,
-        measure=measure,
-        note=lambda one: f"epoch {one['epoch']}: loss {one['loss']:.5f}, error on held-out subjects {one['error']:.4f}",
-    ).run(Checkpointer(stop=stop))
+    loop = _loop(network, train, test, epochs, batch_size, lr, np.random.default_rng([seed, 9]))
+    history = loop.run(Checkpointer(stop=stop))
     save_weights(out / "landmarks.safetensors", {name: value.half() for name, value in network.state_dict().items()})
     figures = {
         "faces": len(train),
@@ -103,6 +67,54 @@ def train_landmarks(
     }
     write_json(out / "config.json", figures)
     return figures
+
+
+_Face = tuple[Array, Array]
+"""A grey frame and its landmarks."""
+
+
+def _loop(
+    network: LandmarkNetwork,
+    train: list[_Face],
+    test: list[_Face],
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    rng: np.random.Generator,
+) -> Loop[list[_Face]]:
+    """Return the training of a network: AdamW under one rise and fall of the learning rate."""
+    optimiser = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.02)
+    steps = -(-len(train) // batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
+
+    def batches(epoch: int, skip: int) -> Iterator[list[_Face]]:
+        network.train()
+        order = rng.permutation(len(train))
+        for k in range(0, len(order), batch_size):
+            yield [train[i] for i in order[k : k + batch_size]]
+
+    def step(faces: list[_Face], place: Place) -> Done:
+        squares, points = zip(*(_jittered(image, own, rng) for image, own in faces))
+        x = disturbed(torch.from_numpy(np.stack(squares)), rng)
+        loss = landmark_loss(network, x, torch.from_numpy(np.stack(points)).float())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        return Done({"loss": loss.item() * len(faces)}, len(faces), len(faces))
+
+    return Loop(
+        phase="landmarks",
+        title="landmarks",
+        unit="faces",
+        epochs=epochs,
+        items=len(train),
+        batch_size=batch_size,
+        batches=batches,
+        step=step,
+        measure=lambda epoch: {"error": _error(network.eval(), test)},
+        note=lambda one: f"epoch {one['epoch']}: loss {one['loss']:.5f}, error on held-out subjects {one['error']:.4f}",
+    )
 
 
 def landmark_loss(network: LandmarkNetwork, x_B1HW: Tensor, target_BP2: Tensor) -> Tensor:
