@@ -305,7 +305,7 @@ def test_frames_that_were_seen_are_let_go_at_once(film: Path) -> None:
             assert frame.size == (640, 360)
             assert frame.scaled(64, 36).shape == (36, 64, 3)
             assert frame.image.shape == (360, 640, 3)
-        assert sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) < 5
+        assert sum(type(one) is av.VideoFrame for one in gc.get_objects()) < 5
     finally:
         gc.enable()
 
