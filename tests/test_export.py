@@ -1,6 +1,7 @@
 """Weights for other engines: the numbers stay, and what is written is taken wherever weights are."""
 
 import json
+import logging
 from pathlib import Path
 
 import cv2
@@ -12,11 +13,12 @@ from conftest import refuses, tfen, write_tiny_set
 
 from tfen import load
 from tfen.config import make_settings
+from tfen.data.prepared import open_set
 from tfen.data.transforms import normalised
 from tfen.errors import InputError
 from tfen.evaluation.runs import read_predictions
 from tfen.inference.engine import Engine
-from tfen.inference.export import load_for
+from tfen.inference.export import export, load_for, write_integers
 from tfen.models.weights import Loaded, build, save_network
 
 EXPRESSIONS = ("anger", "happiness", "surprise")
@@ -162,3 +164,14 @@ def test_exported_graphs_are_evaluated_as_the_weights_are_and_train_nothing(weig
             assert mine.probabilities == pytest.approx(other.probabilities, abs=1e-4)
     refuses("train", tiny, tmp_path / "trained", "--init", tmp_path / "graphs", says="exported")
     refuses("crossval", tiny, tmp_path / "run", "--folds.count", 2, "--init", tmp_path / "graphs", says="exported")
+
+
+def test_exporting_leaves_logging_as_it_was(weights: Path, tmp_path: Path) -> None:
+    tiny = write_tiny_set(tmp_path / "tiny", subjects=4)
+    loggers = [logging.getLogger(), logging.getLogger("torch.onnx")]
+    before = [logger.level for logger in loggers]
+    export(weights, tmp_path / "graphs", "onnx")
+    write_integers(weights, tmp_path / "small", open_set(tiny))
+    assert [logger.level for logger in loggers] == before
+    with pytest.raises(InputError, match="did you mean onnx"):
+        export(weights, tmp_path / "other", "onx")

@@ -1,16 +1,17 @@
 """Commands that write weights for other engines, and fetch what is not in the package."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from tfen.errors import InputError
+from tfen.inference.settings import EXPORT_FORMATS
 
 
 def export(
     weights: str,
     out: Path,
     *,
-    to: Literal["torch", "onnx", "openvino"] = "onnx",
+    to: Annotated[str, EXPORT_FORMATS] = "onnx",
     half: bool = False,
     int8: Path | None = None,
 ) -> None:

@@ -8,8 +8,10 @@ import copy
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +21,11 @@ from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError, needs_extra
 from tfen.files import must_be_new, whole_folder
-from tfen.inference.settings import ENGINES
+from tfen.inference.settings import ENGINES, EXPORT_FORMATS
 from tfen.models.graphs import PARTS, GraphNetwork
 from tfen.models.weights import Loaded, load, load_torch, save_network, write_config
 
 Array = np.ndarray
-Format = Literal["torch", "onnx", "openvino"]
 MOST_DIFFERENCE = 1e-3
 """Probabilities that differ by more than this after an export are an error; int8 has its own measure."""
 
@@ -36,6 +37,18 @@ class _FramePart(nn.Module):
 
     def forward(self, frames_BCHW: Tensor) -> Tensor:
         return self.network.features(frames_BCHW)
+
+
+@contextmanager
+def _only_errors(name: str | None) -> Iterator[None]:
+    """Let a logger (None: the root) pass errors alone for a while; its level is the same afterwards."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def load_for(weights: str | Path | Loaded, engine: str) -> Loaded:
@@ -60,7 +73,7 @@ def load_for(weights: str | Path | Loaded, engine: str) -> Loaded:
     return Loaded(network, loaded.settings, loaded.expressions, loaded.about)
 
 
-def export(weights: str | Path, out: Path, to: Format, half: bool = False) -> float:
+def export(weights: str | Path, out: Path, to: str, half: bool = False) -> float:
     """Write weights in another form and return by how much probabilities differ at most (on random clips).
 
     Args:
@@ -73,6 +86,7 @@ def export(weights: str | Path, out: Path, to: Format, half: bool = False) -> fl
         InputError: `out` exists, graphs are to be exported again, or an engine is not installed.
         TfenError: the exported network does not give the same numbers.
     """
+    EXPORT_FORMATS.check(to, "--to")
     loaded = _exportable(weights, out)
     with whole_folder(out) as part:
         if to == "torch":
@@ -83,7 +97,10 @@ def export(weights: str | Path, out: Path, to: Format, half: bool = False) -> fl
         if to == "openvino":
             _to_openvino(part)
         write_config(part, loaded, to)
-        difference = _difference(loaded, GraphNetwork(part, "openvino" if to == "openvino" else "onnxruntime"))
+        difference = _difference(
+            loaded,
+            GraphNetwork(part, EXPORT_FORMATS[to]),  # type: ignore[arg-type]
+        )
         if difference > MOST_DIFFERENCE:
             raise TfenError(
                 f"the exported network is wrong: probabilities differ by {difference:.2g}; nothing is written"
@@ -161,9 +178,8 @@ def _write_onnx(loaded: Loaded, folder: Path) -> None:
     with torch.no_grad():
         codes = network.clip_features(clips)
     batch = torch.export.Dim("batch", min=1, max=4096)
-    with warnings.catch_warnings():  # about parts of torch that are not used here
+    with warnings.catch_warnings(), _only_errors("torch.onnx"):  # about parts of torch that are not used here
         warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         for part, module, example in (("frame", _FramePart(network), clips[:, 0]), ("window", network.temporal, codes)):
             torch.onnx.export(
                 module.eval(),
@@ -205,14 +221,14 @@ def _to_integers(folder: Path, loaded: Loaded, clips: list[Tensor]) -> None:
     for part in PARTS:
         path, small = folder / f"{part}.onnx", folder / f"{part}-int8.onnx"
         name = onnx.load(str(path)).graph.input[0].name
-        logging.getLogger().setLevel(logging.ERROR)
-        quantize_static(
-            str(path),
-            str(small),
-            Reader(part, name),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
+        with _only_errors(None):
+            quantize_static(
+                str(path),
+                str(small),
+                Reader(part, name),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
         small.replace(path)

@@ -14,8 +14,14 @@ from tfen.config import TestTimeAugmentation
 from tfen.errors import InputError
 from tfen.faces.detectors import DETECTORS
 
-ENGINES: Choices[str] = Choices("engine", {"torch": "torch", "onnxruntime": "onnx", "openvino": "openvino"})
-"""What can run a network, and the export format that each reads."""
+ENGINES: Choices[str] = Choices(
+    "engine", {"torch": "PyTorch", "onnxruntime": "ONNX Runtime (extra export)", "openvino": "OpenVINO (extra export)"}
+)
+"""What can run a network."""
+EXPORT_FORMATS: Choices[str] = Choices(
+    "export format", {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
+)
+"""Forms in which weights can be written, and the engine that runs each."""
 
 
 @dataclass(frozen=True, kw_only=True)
