@@ -7,7 +7,7 @@ from typing import Any
 
 from tfen.config import Settings, settings_in
 from tfen.errors import InputError
-from tfen.files import read_values
+from tfen.files import read_json
 
 FORMS = ("torch", "onnx", "openvino")
 MOST_EXPRESSIONS, LONGEST_NAME = 100, 60
@@ -34,7 +34,10 @@ def read_description(path: Path) -> Description:
     Raises:
         InputError: it is damaged, or asks for something that cannot be.
     """
-    config = read_values(path, "the configuration of weights", {"settings": dict, "expressions": list, "faces": int})
+    config = read_json(path, "the configuration of weights")
+    problem = _missing(config)
+    if problem:
+        raise InputError(f"{path} is no configuration of tfen weights: {problem}")
     settings = settings_in(config["settings"], path)
     expressions, form, about = config["expressions"], config.get("format", "torch"), config.get("about", {})
     problem = (
@@ -48,6 +51,16 @@ def read_description(path: Path) -> Description:
     if problem:
         raise InputError(f"{path} is no configuration of tfen weights: {problem}")
     return Description(settings, tuple(expressions), config["faces"], form, about)
+
+
+def _missing(config: Any) -> str:
+    if not isinstance(config, dict):
+        return "expected named values"
+    for name, kind in (("settings", dict), ("expressions", list), ("faces", int)):
+        value = config.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return f"{name} is {str(value)[:40]!r} or missing"
+    return ""
 
 
 def _wrong_expressions(names: list[Any]) -> str:
