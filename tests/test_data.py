@@ -11,7 +11,7 @@ from tfen.config import DataSettings, FoldSettings
 from tfen.data import transforms
 from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.folds import make_folds, subject_folds, subjects_of
-from tfen.data.prepared import natural, open_set
+from tfen.data.prepared import SequenceRecord, natural, open_set
 from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import augmented, centre_crop, crop_and_flip, normalised, stored_size, strong, to_network
 from tfen.errors import InputError
@@ -65,6 +65,58 @@ def test_one_crop_and_one_flip_for_all_frames_of_a_clip() -> None:
     corners = {(int(clip[0, 0].min(0).values[0]), bool(clip[0, 0, 0, 0] > clip[0, 0, -1, 0])) for clip in out}
     assert len(corners) > 15
     assert {flipped for _, flipped in corners} == {True, False}
+
+
+def test_crops_reach_every_edge_and_one_in_two_is_mirrored() -> None:
+    """Each pixel tells its row and column; with 12 - 8 pixels of room there are five places each way."""
+    row, column = torch.meshgrid(
+        torch.arange(12, dtype=torch.uint8), torch.arange(12, dtype=torch.uint8), indexing="ij"
+    )
+    clips = torch.stack([row, column, row], -1).expand(2000, 1, 12, 12, 3)
+    out = crop_and_flip(clips, 8, rngs(2000))[:, 0]
+    mirrored = out[:, 0, 0, 1] > out[:, 0, 7, 1]
+    tops, lefts = out[:, 0, 0, 0], torch.minimum(out[:, 0, 0, 1], out[:, 0, 7, 1])
+    for places in (tops, lefts):
+        assert sorted(set(places.tolist())) == [0, 1, 2, 3, 4]
+        assert torch.bincount(places.long()).numpy() / 2000 == pytest.approx([0.2] * 5, abs=0.04)
+    assert np.corrcoef(tops, lefts)[0, 1] == pytest.approx(0, abs=0.08)
+    assert float(mirrored.float().mean()) == pytest.approx(0.5, abs=0.04)
+
+
+def test_training_draws_frames_of_every_segment_and_testing_takes_their_middles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_set(write_tiny_set(tmp_path / "set", subjects=2, frames=9))
+    clips = Clips(FrameStore(found, 32, DataSettings()), list(found.sequences), 3, 32)
+    asked: list[list[int]] = []
+    original = FrameStore.frames
+
+    def watched(self: FrameStore, sequence: SequenceRecord, numbers: np.ndarray) -> np.ndarray:
+        asked.append(numbers.tolist())
+        return original(self, sequence, numbers)
+
+    monkeypatch.setattr(FrameStore, "frames", watched)
+    for epoch in range(1, 9):
+        list(clips.training(epoch, 6, seed=0))
+    assert len(asked) == 48
+    assert [set(drawn) for drawn in zip(*asked, strict=True)] == [{0, 1, 2}, {3, 4, 5}, {6, 7, 8}]
+    asked.clear()
+    list(clips.testing(6))
+    assert asked == 6 * [[1, 4, 7]]
+
+
+def test_testing_shows_the_middle_of_each_frame_as_it_is(tiny_set: Path) -> None:
+    found, rng = open_set(tiny_set), np.random.default_rng(3)
+    for path in (tiny_set / "frames").rglob("*.png"):
+        cv2.imwrite(str(path), rng.integers(0, 256, (35, 35, 3), np.uint8))  # 35 for crops of 32, as 244 for 224
+    clips = Clips(FrameStore(found, 32, DataSettings()), list(found.sequences), 4, 32)
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    for batch in clips.testing(5):
+        for clip, sequence in zip(batch.clips, batch.sequences, strict=True):
+            for frame, path in zip(clip, found.frame_files(sequence), strict=True):
+                pixels = cv2.imread(str(path))[1:33, 1:33, ::-1] / 255
+                wanted = ((pixels - mean) / deviation).transpose(2, 0, 1)
+                np.testing.assert_allclose(frame, wanted, atol=1e-5)
 
 
 def test_testing_takes_the_centre() -> None:
@@ -265,7 +317,8 @@ def test_stills_show_the_last_frame_or_the_first_as_neutral(tmp_path: Path) -> N
     assert 2 < seen["calm"] < 16
     assert 12 < seen["apex"] < 36
     with pytest.raises(InputError, match="stills needs sequences of neutral"):
-        Clips(FrameStore(open_set(write_tiny_set(tmp_path / "other")), 32, DataSettings(stills=0.5)), [], 3, 32)
+        other = FrameStore(open_set(write_tiny_set(tmp_path / "other")), 32, DataSettings(stills=0.5))
+        next(Clips(other, [], 3, 32).training(1, 4, seed=0))
 
 
 def test_augmentation_grows_over_its_ramp(tiny_set: Path) -> None:

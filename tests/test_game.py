@@ -1,7 +1,10 @@
-"""Algorithm 1: who changes when."""
+"""Algorithm 1: who changes when, and how."""
 
 import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +12,13 @@ import torch
 from conftest import SMALL, tfen
 from safetensors.torch import load_file
 
-from tfen.config import TrainSettings
-from tfen.data.clips import Batch
-from tfen.data.prepared import SequenceRecord
+from tfen.config import TrainSettings, make_settings
+from tfen.data.clips import Batch, Clips, FrameStore
+from tfen.data.prepared import SequenceRecord, open_set
 from tfen.models.tfen import PARTS, TFEN
+from tfen.training import adversarial
 from tfen.training.adversarial import Game
+from tfen.training.devices import make_accelerator
 from tfen.training.running_average import running_average
 
 
@@ -99,6 +104,80 @@ def test_step_2_reports_the_losses_of_equations_3_4_and_6(statistics: str) -> No
     assert figures["loss"] == pytest.approx(2.5 * expression + confusion, rel=1e-4)
 
 
+def players(network: TFEN, letters: str) -> dict[str, torch.Tensor]:
+    """The weights of some parts, by name."""
+    return {f"{PARTS[p]}.{name}": w for p in letters for name, w in getattr(network, PARTS[p]).named_parameters()}
+
+
+def both_losses(network: TFEN, given: Batch, alpha: float) -> torch.Tensor:
+    """Eqs. 3, 4 and 6, written out; A judges by what it has seen before."""
+    typical = network.clip_features(given.clips)
+    chosen = network.temporal(typical).log_softmax(1)[torch.arange(6), given.expressions]
+    assert network.adversary is not None
+    faces = network.adversary.eval()(typical.flatten(0, 1)).softmax(1).view(6, 3, 3).mean(1)
+    return -alpha * chosen.mean() + (1 / 3 - faces).square().sum(1).mean()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 5.0])
+def test_step_2_goes_down_both_losses_in_all_its_players_as_sgd_does(alpha: float) -> None:
+    """Two steps of SGD with momentum and weight decay, written out; with alpha 0 only A's confusion moves E and D."""
+    torch.manual_seed(2)
+    network = TFEN(3, 3, 8, dropout=0.0)
+    by_hand = copy.deepcopy(network).train()
+    game = Game(network, TrainSettings(alpha=alpha, lr=0.02, momentum=0.8, weight_decay=0.05))
+    weights = players(by_hand, "EDT")
+    speeds = dict.fromkeys(weights, torch.tensor(0.0))
+    for _ in range(2):
+        game.network_step(batch())
+        loss = both_losses(by_hand, batch(), alpha)
+        slopes = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+        for (name, weight), slope in zip(weights.items(), slopes, strict=True):
+            if alpha == 0 and name.startswith(("expression_extractor.", "decoupler.")):
+                assert slope.any()
+            speeds[name] = 0.8 * speeds[name] + slope + 0.05 * weight.detach()
+            weight.data -= 0.02 * speeds[name]
+    for name, weight in players(network, "EDT").items():
+        torch.testing.assert_close(weight, weights[name], rtol=1e-3, atol=1e-4)
+
+
+def test_step_2_weighs_and_smooths_the_expressions_as_asked_for() -> None:
+    weights = np.array([0.5, 1.0, 1.5])
+    network = TFEN(3, 3, 8, dropout=0.0).train()
+    game = Game(network, TrainSettings(label_smoothing=0.2), class_weights_K=torch.tensor(weights).float())
+    given = batch()
+    with torch.no_grad():
+        log = copy.deepcopy(network).train()(given.clips).log_softmax(1).numpy()
+    wanted = 0.2 / 3 + 0.8 * np.eye(3)[given.expressions.numpy()]  # the true expression's share, and everybody's
+    loss = -(wanted * weights * log).sum() / weights[given.expressions.numpy()].sum()
+    assert game.network_step(given)["expression_loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_step_1_teaches_the_adversary_s_batchnorm_what_it_sees() -> None:
+    network = TFEN(3, 3, 8).train()
+    assert network.adversary is not None
+    with torch.no_grad():
+        typical = copy.deepcopy(network).eval().clip_features(batch().clips).flatten(0, 1)
+        seen = network.adversary.layer3[0].conv1(typical).numpy()
+        recognised = copy.deepcopy(network.adversary).train()(typical).softmax(1).numpy().reshape(6, 3, 3).mean(1)
+    figures = Game(network, TrainSettings()).adversary_step(batch())
+    norm = network.adversary.layer3[0].bn1  # an average with momentum 0.1, from mean 0 and variance 1 on
+    np.testing.assert_allclose(norm.running_mean, 0.1 * seen.mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(norm.running_var, 0.9 + 0.1 * seen.var((0, 2, 3), ddof=1), rtol=1e-3)
+    wanted = np.eye(3)[batch().faces.numpy()]
+    assert figures["face_loss"] == pytest.approx(((wanted - recognised) ** 2).sum(1).mean(), rel=1e-4)
+
+
+def test_the_adversary_has_a_learning_rate_of_its_own_if_it_is_given_one() -> None:
+    for own, expected in ((0.03, 0.03), (None, 0.01)):
+        game = Game(TFEN(3, 3, 8), TrainSettings(lr=0.01, adversary_lr=own))
+        assert game.adversary_optimiser is not None
+        for epoch, factor in ((None, 1), (0, 1), (100, 0.1)):
+            if epoch is not None:
+                game.set_learning_rates(epoch)
+            assert game.adversary_optimiser.param_groups[0]["lr"] == pytest.approx(factor * expected)
+            assert game.network_optimiser.param_groups[0]["lr"] == pytest.approx(factor * 0.01)
+
+
 def test_the_adversary_learns_to_recognise_faces_when_the_others_rest() -> None:
     network = TFEN(3, 3, 8)
     game = Game(network, TrainSettings(lr=0.05))
@@ -127,11 +206,115 @@ def test_the_learning_rate_falls_as_the_paper_says() -> None:
     assert [rate(epoch) for epoch in (0, 99, 100, 200, 299)] == pytest.approx([0.01, 0.01, 0.001, 1e-4, 1e-4])
 
 
+@dataclass
+class Played:
+    """A training in which nobody learns: whose steps they were, at which learning rates, and what was measured."""
+
+    network: TFEN
+    turns: str = ""
+    rates: list[float] = field(default_factory=list)
+    measured: list[float] = field(default_factory=list)
+    class_weights: torch.Tensor | None = None
+
+
+@pytest.fixture
+def play(tiny_set: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Played]:
+    """Runs trainings of three epochs on eight of the twelve clips of the set: four steps an epoch.
+
+    Every step of the network adds 1 to a weight of the classifier, which is measured.
+    """
+
+    def playing(variant: str = "tfen", **changes: Any) -> Played:
+        train = {"epochs": 3, "batch_size": 2, "device": "cpu", **changes}
+        small = {"variant": variant, "width": 8, "image_size": 32, "frames": 2}
+        settings = make_settings(changes={"model": small, "train": train})
+        found = open_set(tiny_set)
+        some = [one for one in found.sequences if one.expression == "anger" or one.subject in ("p1", "p2")]
+        played = Played(TFEN(3, 4, 8, variant))
+        with torch.no_grad():
+            played.network.temporal.fc.bias.zero_()
+
+        def network_step(game: Game, given: Batch) -> dict[str, float]:
+            played.turns += "-"
+            played.class_weights = game.class_weights_K
+            played.rates.append(game.network_optimiser.param_groups[0]["lr"])
+            with torch.no_grad():
+                game.network.temporal.fc.bias += 1
+            return {"loss": 0.0}
+
+        def adversary_step(game: Game, given: Batch) -> dict[str, float]:
+            assert game.adversary_optimiser is not None
+            played.turns += "A"
+            played.rates.append(game.adversary_optimiser.param_groups[0]["lr"])
+            return {"face_loss": 0.0}
+
+        def measure(network: TFEN) -> float:
+            played.measured.append(float(network.temporal.fc.bias[0]))
+            return 0.5
+
+        monkeypatch.setattr(Game, "network_step", network_step)
+        monkeypatch.setattr(Game, "adversary_step", adversary_step)
+        clips = Clips(FrameStore(found, 32, settings.data), some, 2, 32)
+        adversarial.train(played.network, clips, settings, make_accelerator(settings), 0, measure)
+        return played
+
+    return playing
+
+
+def test_turns_are_counted_over_all_iterations_of_a_training(play: Callable[..., Played]) -> None:
+    assert play().turns == "--A--A--A--A"
+    assert play(turns="epochs").turns == "--------AAAA"
+    assert play("without-adversarial").turns == 12 * "-"
+
+
+def test_a_matched_control_passes_over_the_adversary_s_turns_and_multiplies_by_alpha(
+    play: Callable[..., Played],
+) -> None:
+    assert play("without-adversarial", matched=True).turns == 8 * "-"
+
+
+def test_a_matched_control_descends_alpha_times_the_expression_loss() -> None:
+    for matched, factor in ((True, 5), (False, 1)):
+        network = TFEN(3, 0, 8, "without-facial-decoupling").train()
+        figures = Game(network, TrainSettings(matched=matched, alpha=5.0)).network_step(batch())
+        assert figures["loss"] == pytest.approx(factor * figures["expression_loss"])
+
+
+def test_the_learning_rate_falls_with_the_first_step_of_its_epoch(play: Callable[..., Played]) -> None:
+    assert play(lr_step=1).rates == pytest.approx(4 * [0.01] + 4 * [0.001] + 4 * [0.0001])
+    assert play(lr_step=2, lr_gamma=0.5).rates == pytest.approx(8 * [0.01] + 4 * [0.005])
+    cosine = [0.005 * (1 + np.cos(np.pi * step / 12)) for step in range(12)]
+    assert play(schedule="cosine").rates == pytest.approx(cosine)
+
+
+def test_balanced_class_weights_are_those_of_the_training_clips(play: Callable[..., Played]) -> None:
+    weights = play(class_weights="balanced").class_weights
+    assert weights is not None
+    assert weights.numpy() == pytest.approx([8 / (3 * 4), 8 / (3 * 2), 8 / (3 * 2)])  # anger 4, the others 2 each
+    assert play().class_weights is None
+
+
+def test_the_average_goes_over_epochs_and_is_what_is_measured_and_kept(play: Callable[..., Played]) -> None:
+    """Two epochs of four steps: an exponential average with 1/8, from the first step's weights on."""
+    played, wanted = play("without-adversarial", average=2.0), [1.0]
+    for step in range(2, 13):
+        wanted.append(wanted[-1] + (step - wanted[-1]) / 8)
+    assert played.measured == pytest.approx([wanted[3], wanted[7], wanted[11]], rel=1e-5)
+    assert float(played.network.temporal.fc.bias[0]) == pytest.approx(wanted[11], rel=1e-5)
+    assert play("without-adversarial").measured == [4, 8, 12]
+
+
 def test_a_baseline_is_trained_on_the_expression_loss_and_gathers_only_where_its_name_says_so() -> None:
     network = TFEN(3, 3, 8, "r3d18+ec-stfl").train()
     before = snapshot(network)
+    with torch.no_grad():
+        features = copy.deepcopy(network).temporal.embed(batch().clips).numpy()  # before dropout and classifier
+    apart = np.abs(features[:, None] - features).sum(2)
+    alike = np.equal.outer(batch().expressions.numpy(), batch().expressions.numpy())
+    gathering = (apart * alike).sum(1) / 2 * ((1 / (apart + 1e-6)) * ~alike).sum(1) / 5  # of 6 clips, 2 are alike
     figures = Game(network, TrainSettings(ec_stfl_weight=2.0)).network_step(batch())
     assert changed(network, before) == {"T"}
+    assert figures["ec_stfl_loss"] == pytest.approx(gathering.mean() / 6, rel=1e-4)
     assert figures["loss"] == pytest.approx(figures["expression_loss"] + 2 * figures["ec_stfl_loss"], rel=1e-5)
     plain = Game(TFEN(3, 3, 8, "r3d18").train(), TrainSettings()).network_step(batch())
     assert plain["loss"] == plain["expression_loss"]

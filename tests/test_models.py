@@ -1,9 +1,13 @@
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tfen.config import make_settings
+from tfen.models.decoupler import Concatenation
 from tfen.models.describe import describe
 from tfen.models.resnet3d import Temporal3D
+from tfen.models.seresnet import Block, UpperHalf
 from tfen.models.tfen import PARTS, TFEN
 from tfen.models.variants import VARIANTS, ablations, baselines
 
@@ -110,6 +114,130 @@ def test_tfe_is_equation_1() -> None:
         d = network.decoupler
         expected = by_hand(d.f_tfe, by_hand(d.f_exp, e) + by_hand(d.f_face, f))
         torch.testing.assert_close(network.features(frames), expected, atol=1e-4, rtol=1e-4)
+
+
+def after_training(module: nn.Module) -> nn.Module:
+    """Give BatchNorm the statistics, scales and shifts that a training may leave, in evaluation mode."""
+    generator = torch.Generator().manual_seed(5)
+    for part in module.modules():
+        if isinstance(part, (nn.BatchNorm2d, nn.BatchNorm3d)):
+            for values in (part.weight.data, part.bias.data, part.running_mean, part.running_var):
+                assert values is not None
+                values.copy_(torch.rand(values.shape, generator=generator) + 0.3)
+    return module.eval()
+
+
+def normed(x: np.ndarray, norm: nn.BatchNorm2d) -> np.ndarray:
+    """BatchNorm in evaluation mode."""
+    state = {name: value.numpy() for name, value in norm.state_dict().items()}
+    mean, var, weight, bias = (state[name][:, None, None] for name in ("running_mean", "running_var", "weight", "bias"))
+    return (x - mean) / np.sqrt(var + 1e-5) * weight + bias
+
+
+def mixed(x: np.ndarray, conv: nn.Conv2d) -> np.ndarray:
+    """A 1x1 convolution."""
+    weight = conv.weight.detach().numpy()[:, :, 0, 0]
+    bias = 0 if conv.bias is None else conv.bias.detach().numpy()[:, None, None]
+    return np.einsum("oc,bchw->bohw", weight, x) + bias
+
+
+@pytest.mark.parametrize("form", ["original", "timm"])
+@pytest.mark.parametrize(("channels_in", "stride"), [(32, 1), (16, 2)])
+def test_a_block_weighs_its_channels_by_their_means_before_the_shortcut_joins(
+    channels_in: int, stride: int, form: str
+) -> None:
+    block = after_training(Block(channels_in, 32, stride, form=form))
+    x = torch.randn(2, channels_in, 8, 8)
+    with torch.no_grad():
+        inner = normed(block.conv1(x).numpy(), block.bn1).clip(0)
+        inner = normed(block.conv2(torch.from_numpy(inner)).numpy(), block.bn2)
+        inner = inner.clip(0) if form == "timm" else inner
+        squeeze = inner.mean((2, 3), keepdims=True)
+        hidden = mixed(squeeze, block.se_module.fc1).clip(0)
+        gate = 1 / (1 + np.exp(-mixed(hidden, block.se_module.fc2)))
+        shortcut = x.numpy()
+        if block.downsample is not None:
+            shortcut = normed(mixed(shortcut[:, :, ::stride, ::stride], block.downsample[0]), block.downsample[1])
+        np.testing.assert_allclose(block(x), (gate * inner + shortcut).clip(0), rtol=1e-3, atol=1e-4)
+
+
+def test_the_adversary_pools_the_mean_over_each_frame() -> None:
+    upper = after_training(UpperHalf(5, 8))
+    x = torch.randn(2, 16, 8, 8)
+    with torch.no_grad():
+        maps = upper.layer4(upper.layer3(x)).numpy()
+        assert maps.shape == (2, 64, 2, 2)
+        pooled = maps.sum((2, 3)) / 4
+        np.testing.assert_allclose(upper.embed(x), pooled, rtol=1e-4, atol=1e-5)
+        weight, bias = upper.last_linear.weight.numpy(), upper.last_linear.bias.numpy()
+        np.testing.assert_allclose(upper(x), pooled @ weight.T + bias, rtol=1e-3, atol=1e-4)
+
+
+def test_the_temporal_network_pools_the_mean_over_time_and_space() -> None:
+    temporal = after_training(Temporal3D(5, 8))
+    clip = torch.randn(2, 7, 16, 8, 8)
+    with torch.no_grad():
+        maps = temporal.layer4(temporal.layer3(clip.transpose(1, 2))).numpy()
+        assert maps.shape == (2, 64, 2, 2, 2)
+        pooled = maps.sum((2, 3, 4)) / 8
+        np.testing.assert_allclose(temporal(clip), pooled @ temporal.fc.weight.numpy().T + temporal.fc.bias.numpy(), rtol=1e-3, atol=1e-4)  # fmt: skip
+
+
+def test_a_3d_block_is_equation_2_twice_and_the_shortcut_joins_behind_the_norm() -> None:
+    """Each position of a convolution is the sum of Eq. 2 over channels and 3x3x3 neighbours; zeros lie outside."""
+    block = after_training(Temporal3D(5, 8).layer3[0])
+    x = torch.randn(1, 16, 3, 4, 4)
+
+    def convolved(x: np.ndarray, conv: nn.Conv3d, stride: int) -> np.ndarray:
+        around, weight = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1), (1, 1))), conv.weight.detach().numpy()
+        places = [range(0, size, stride) for size in x.shape[2:]]
+        out = np.zeros((1, len(weight), *map(len, places)), np.float32)
+        for p, q, r in np.ndindex(3, 3, 3):
+            part = around[:, :, p : p + x.shape[2], q : q + x.shape[3], r : r + x.shape[4]]
+            out += np.einsum("om,bmxyz->boxyz", weight[:, :, p, q, r], part[:, :, ::stride, ::stride, ::stride])
+        return out
+
+    def norm3d(x: np.ndarray, norm: nn.Module) -> np.ndarray:
+        return normed(x.reshape(1, x.shape[1], -1, 1), norm).reshape(x.shape)
+
+    inner = norm3d(convolved(x.numpy(), block.conv1, 2), block.bn1).clip(0)
+    inner = norm3d(convolved(inner, block.conv2, 1), block.bn2)
+    kept = x.numpy()[:, :, ::2, ::2, ::2]  # shortcut A: zeros for the channels that come to it, behind
+    inner[:, :16] += kept
+    with torch.no_grad():
+        np.testing.assert_allclose(block(x), inner.clip(0), rtol=1e-3, atol=1e-4)
+
+
+def test_without_the_decoupler_features_are_concatenated_mixed_and_normed() -> None:
+    fusion = after_training(Concatenation(16))
+    e, f = torch.randn(2, 16, 4, 4), torch.randn(2, 16, 4, 4)
+    with torch.no_grad():
+        expected = normed(mixed(np.concatenate([e.numpy(), f.numpy()], 1), fusion.conv), fusion.bn)
+        np.testing.assert_allclose(fusion(e, f), expected, rtol=1e-3, atol=1e-4)
+        network = TFEN(4, 3, 8, "without-decoupler").eval()
+        frames = torch.randn(2, 3, 32, 32)
+        parts = network.expression_extractor(frames), network.face_extractor(frames)
+        torch.testing.assert_close(network.features(frames), network.decoupler(*parts))
+
+
+@pytest.mark.parametrize("variant", ["tfen", "without-3d"])
+def test_dropout_stands_before_both_classifiers_and_rests_in_testing(variant: str) -> None:
+    """Of features that are all 1, a classifier that passes on the first shows how many were dropped."""
+    network = TFEN(3, 3, 8, variant, dropout=0.2, adversary_dropout=0.4)
+    assert network.adversary is not None
+    head = network.temporal if variant == "tfen" else network.temporal.frame
+    judge = head.fc if variant == "tfen" else head.last_linear
+    for part, linear, share in ((head, judge, 0.2), (network.adversary, network.adversary.last_linear, 0.4)):
+        part.embed = lambda x: x
+        nn.init.zeros_(linear.bias)
+        with torch.no_grad():
+            nn.init.zeros_(linear.weight)[0, 0] = 1
+            network.train()
+            scores = part(torch.ones(4000, 64))[:, 0]
+            assert float((scores == 0).float().mean()) == pytest.approx(share, abs=0.03)
+            np.testing.assert_allclose(scores[scores != 0], 1 / (1 - share), rtol=1e-5)
+            network.eval()
+            assert (part(torch.ones(8, 64))[:, 0] == 1).all()
 
 
 def test_baselines_have_their_published_parameters() -> None:

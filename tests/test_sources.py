@@ -53,6 +53,27 @@ def test_ckplus_takes_labelled_sequences_alone(ck: Path) -> None:
     assert "holds no images" in found.left_out["S999_001"]
 
 
+def test_ckplus_numbers_are_those_of_its_publishers(tmp_path: Path) -> None:
+    """0 neutral, 1 anger, 2 contempt, 3 disgust, 4 fear, 5 happy, 6 sadness, 7 surprise, says its ReadMe."""
+    for k in range(1, 8):
+        picture(tmp_path / f"cohn-kanade-images/S010/{k:03d}/S010_{k:03d}_00000001.png")
+        text(tmp_path / f"Emotion/S010/{k:03d}/S010_{k:03d}_00000001_emotion.txt", f"   {k}.0000000e+00\n")
+    assert {one.name[-1]: one.expression for one in ckplus.find(tmp_path).recordings} == {
+        "1": "anger",
+        "2": "contempt",
+        "3": "disgust",
+        "4": "fear",
+        "5": "happiness",
+        "6": "sadness",
+        "7": "surprise",
+    }
+
+
+def test_ckplus_is_prepared_in_grey_unless_its_colour_is_asked_for() -> None:
+    assert ckplus.Options().changes() == {"grey": True}
+    assert ckplus.Options(colour=True).changes() == {"grey": False}
+
+
 def test_ckplus_counts_that_differ_are_said(ck: Path) -> None:
     said = ckplus.PUBLISHED.differences(ckplus.find(ck).recordings)
     assert "2 sequences, published are 327" in said
@@ -103,6 +124,19 @@ def test_mmi_reads_sessions_and_drops_what_has_none_of_the_six_emotions(tmp_path
     assert "holds no film" in reasons["session-18"]
 
 
+def test_mmi_numbers_are_those_of_its_publishers(tmp_path: Path) -> None:
+    for k in range(1, 7):
+        session(tmp_path, k, f"S001-00{k}", EMOTION.format(k))
+    assert {one.name[-1]: one.expression for one in mmi.find(tmp_path).recordings} == {
+        "1": "anger",
+        "2": "disgust",
+        "3": "fear",
+        "4": "happiness",
+        "5": "sadness",
+        "6": "surprise",
+    }
+
+
 @pytest.mark.parametrize("root", ["OriginalImg/VL", "B_OriginalImg/VL", "OriginalImg"])
 def test_oulu_roots_are_spelled_in_many_ways(tmp_path: Path, root: str) -> None:
     place = tmp_path / "Oulu" / root if root.endswith("VL") else tmp_path / "Oulu" / root / "vl"
@@ -130,6 +164,20 @@ def test_oulu_pre_cropped_images_and_films(tmp_path: Path) -> None:
     films = oulu_casia.find(tmp_path / "films")
     assert {one.name for one in films.recordings} == {"P001_anger", "P001_surprise", "P001_sadness"}
     assert "ends in A, D, F, H, S1 or S2" in films.left_out["P001_VL_S_X"]
+
+
+def test_oulu_films_end_in_letters_for_the_expressions_and_s1_is_surprise(tmp_path: Path) -> None:
+    for ending in ("A", "D", "F", "H", "S1", "S2"):
+        text(tmp_path / "Videos" / f"P002_VL_S_{ending}.avi", "film")
+    found = oulu_casia.find(tmp_path).recordings
+    assert {one.video.stem.split("_")[-1]: one.expression for one in found if one.video is not None} == {
+        "A": "anger",
+        "D": "disgust",
+        "F": "fear",
+        "H": "happiness",
+        "S1": "surprise",
+        "S2": "sadness",
+    }
 
 
 def splits(root: Path, labels: dict[str, int]) -> None:
@@ -168,6 +216,34 @@ def test_dfew_labels_that_count_from_zero_are_recognised_and_said(tmp_path: Path
     assert any("count from 0" in note for note in found.notes)
     assert found.recordings[6].expression == "happiness"  # clip 7: label 0
     assert [path.stem for path in found.recordings[0].files] == ["1", "2", "10"]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_dfew_numbers_mean_the_same_in_all_files_whether_they_count_from_0_or_1(tmp_path: Path, first: int) -> None:
+    """Seven clips of each expression, so that every one is tested in every file."""
+    order = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
+    splits(tmp_path, {f"{k:05d}": first + k % 7 for k in range(35)})
+    for k in range(35):
+        text(tmp_path / f"Clip/clip_224x224_avi/{k:05d}.avi", "film")
+    found = dfew.find(tmp_path, "clip_224x224_avi")
+    assert {one.name: one.expression for one in found.recordings} == {f"{k:05d}": order[k % 7] for k in range(35)}
+    assert not found.left_out
+    for fold in range(1, 6):
+        parts = {
+            part: {row["sequence"] for row in found.folds if (row["fold"], row["part"]) == (str(fold), part)}
+            for part in ("train", "test")
+        }
+        assert parts["test"] == {f"{k:05d}" for k in range(fold - 1, 35, 5)}
+        assert parts["train"] == {f"{k:05d}" for k in range(35)} - parts["test"]
+
+
+def test_dfew_labels_count_from_zero_also_where_the_first_files_have_no_zero(tmp_path: Path) -> None:
+    splits(tmp_path, {f"{k:05d}": (3, 4, 5, 6, 0)[k % 5] for k in range(10)})  # fold 5 alone tests label 0
+    (tmp_path / "EmoLabel_DataSplit/train(single-labeled)/set_1.csv").unlink()
+    for k in range(10):
+        text(tmp_path / f"Clip/clip_224x224_avi/{k}.avi", "film")
+    found = dfew.find(tmp_path, "clip_224x224_avi")
+    assert [one.expression for one in found.recordings] == 2 * ["anger", "surprise", "disgust", "fear", "happiness"]
 
 
 def test_dfew_films_damaged_rows_and_clips_with_two_labels(tmp_path: Path) -> None:
