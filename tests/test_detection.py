@@ -83,8 +83,12 @@ def test_mediapipes_anchors_become_boxes_of_the_picture(tmp_path: Path, monkeypa
     assert given == [b"0000TFL3", b"0000TFL3 in a bundle"]
 
 
-def test_what_is_no_model_of_mediapipe_is_told(tmp_path: Path, tiny_set: Path) -> None:
-    refuses("prepare", "folder", tiny_set, tmp_path / "out", "--detector", "mediapipe", says="needs its model")
+def test_what_is_no_model_of_mediapipe_is_told(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for expression in ("anger", "fear"):
+        (photos / expression).mkdir(parents=True)
+        cv2.imwrite(str(photos / expression / "ann.png"), np.zeros((64, 64, 3), np.uint8))
+    refuses("prepare", "folder", photos, tmp_path / "out", "--detector", "mediapipe", says="needs its model")
     for name, content in (("a.tflite", b"0000TFL3 no network"), ("b.tflite", b""), ("c.task", b"PK no archive")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match="no face detector of MediaPipe"):
