@@ -16,8 +16,9 @@ import tfen
 
 ROOT = Path(__file__).parent.parent
 C_LIBRARY = re.compile(r"(lib(c|m|mvec|stdc\+\+|gcc_s|z|pthread|dl|rt|util)\.so\.\d+|ld-linux[\w-]*\.so\.\d+)")
-DRIVERS = {"libcuda.so.1", "libnvidia-ml.so.1", "libOpenCL.so.1"}
-"""Come with the driver of a graphics card, and are asked for by files that are loaded where there is one."""
+DRIVERS = {"libcuda.so.1", "libnvidia-ml.so.1", "libOpenCL.so.1", "libc10_cuda.so", "libtorch_cuda.so"}
+"""Come with the driver of a graphics card, or with PyTorch's build for one, and are asked for by files that are loaded
+where they are there."""
 
 
 def libraries_needed(folder: Path) -> dict[str, Path]:
