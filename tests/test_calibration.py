@@ -22,6 +22,24 @@ def test_calibration_error_of_a_hand_worked_example() -> None:
     assert found.accuracy[int(0.9 * 15)] == pytest.approx(0.75)
 
 
+def test_too_sure_and_not_sure_enough_do_not_cancel() -> None:
+    """Ten at 0.95, five of them right; ten at 0.55, all of them right."""
+    rows = [(0.95, "anger")] * 5 + [(0.95, "fear")] * 5 + [(0.55, "anger")] * 10
+    found = reliability(said(rows), NAMES)
+    assert found.ece == pytest.approx(0.5 * (0.95 - 0.5) + 0.5 * (1 - 0.55))
+    assert (found.confidence[found.counts > 0], found.accuracy[found.counts > 0]) == (
+        pytest.approx([0.55, 0.95]),
+        pytest.approx([1, 0.5]),
+    )
+
+
+def test_fifteen_bins_of_equal_width_hold_the_confidences() -> None:
+    rows = [((k + 0.5) / 15, "anger") for k in range(8, 15)]  # one in the middle of each bin above a half
+    found = reliability(said(rows), NAMES)
+    assert found.counts.tolist() == [0] * 8 + [1] * 7
+    assert found.ece == pytest.approx(np.mean([1 - p for p, _ in rows]))
+
+
 def test_a_temperature_divides_the_scores_before_the_softmax() -> None:
     scores = np.random.default_rng(0).normal(size=(5, 4))
     assert tempered(softmax(scores, 1), 2.5) == pytest.approx(softmax(scores / 2.5, 1), abs=1e-6)

@@ -11,11 +11,13 @@ from conftest import SMALL, refuses, rows, tfen
 
 from tfen.config import make_settings
 from tfen.evaluation.claims import claims
+from tfen.evaluation.evaluate import evaluate
 from tfen.evaluation.metrics import Prediction
 from tfen.evaluation.report import dead_opponent
 from tfen.evaluation.runs import over_subsets
 from tfen.evaluation.statistics import corrected_t_test
 from tfen.files import write_json
+from tfen.models.weights import build, save_network
 
 RUN = [*SMALL, "--folds.count", "2"]
 
@@ -36,6 +38,46 @@ def test_people_are_unseen_only_where_no_fold_trained_on_whom_it_tested() -> Non
     assert leaky.marks == ("not subject-independent",)
     by_validation = claims([fold(0, ["a"], ["c"], ["c"])], settings, {**kept, "folds": 1}, 10, "folder")
     assert by_validation.leaks
+
+
+def test_every_fold_that_shares_people_is_named() -> None:
+    folds = [fold(0, ["a"], ["b"]), fold(1, ["a", "b"], ["a"]), fold(2, ["b"], ["a"]), fold(3, ["c", "a"], ["a", "c"])]
+    said = claims(folds, make_settings(), {}, 4, "folder")
+    assert said.leaks == (
+        "fold 1: 1 of its test subjects were in training, too (a)",
+        "fold 3: 2 of its test subjects were in training, too (a, c)",
+    )
+    assert said.people == "3 subjects, some of whom were in training"
+
+
+@pytest.mark.parametrize(
+    ("select", "marks"),
+    [("last", ()), ("validation", ()), ("best-on-test", ("epoch chosen on the test subjects",))],
+)
+def test_an_epoch_that_was_chosen_on_the_tested_is_a_mark(select: str, marks: tuple[str, ...]) -> None:
+    settings = make_settings(changes={"folds": {"select": select}})
+    assert claims([fold(0, ["a"], ["b"])], settings, {}, 3, "folder").marks == marks
+
+
+@pytest.mark.parametrize(
+    ("about", "leaks"),
+    [
+        ({"trained_on": [], "chosen_by": []}, []),
+        ({"trained_on": ["folder:p1", "folder:p9"], "chosen_by": []}, ["1 of the 4 subjects trained the weights"]),
+        ({"trained_on": ["folder:p9"], "chosen_by": ["folder:p2", "folder:p3"]}, ["2 of the 4 subjects chose their"]),
+        ({"trained_on": ["ckplus:p1"]}, []),
+        ({}, ["the weights do not say from whom they learned"]),
+    ],
+)
+def test_evaluating_says_who_of_the_people_had_a_part_in_the_weights(
+    tiny_set: Path, tmp_path: Path, about: dict, leaks: list[str]
+) -> None:
+    settings = make_settings(changes={"model": {"width": 8, "image_size": 32, "frames": 2}})
+    expressions = ("anger", "happiness", "surprise")
+    save_network(tmp_path / "weights", build(settings, 3, 0), settings, expressions, about)
+    said = evaluate(tmp_path / "weights", tiny_set, tmp_path / "out")["leaks"]
+    assert len(said) == len(leaks)
+    assert all(one.startswith(start) for one, start in zip(said, leaks))
 
 
 def test_pretraining_on_all_faces_is_a_leak_where_there_is_a_pretraining() -> None:

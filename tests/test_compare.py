@@ -8,7 +8,10 @@ import yaml
 from conftest import SMALL, refuses, tfen, write_tiny_set
 from scipy import stats
 
+from tfen.config import make_settings, plain
+from tfen.evaluation.comparison import write_comparison
 from tfen.evaluation.metrics import Prediction
+from tfen.evaluation.runs import write_predictions
 from tfen.evaluation.statistics import corrected_t_test, mcnemar, subject_bootstrap
 
 RUN = [*SMALL, "--folds.count", "2", "--folds.select", "last"]
@@ -60,6 +63,83 @@ def test_the_interval_draws_subjects_not_sequences() -> None:
     share = alike.count("r") / 200
     half = 1.96 * np.sqrt(share * (1 - share) / 100)
     assert (low, high) == pytest.approx((share - half, share + half), abs=0.02)
+
+
+@pytest.mark.parametrize("count", [40, 200])
+def test_the_interval_is_of_95_percent(count: int) -> None:
+    """Of subjects with one sequence each, half of them right, the drawn ones that are right are binomial."""
+    alone = [Prediction(0, f"q{k}", f"s{k}", "anger", ("anger", "fear")[k % 2], (1.0, 0.0)) for k in range(count)]
+    expected = stats.binom.ppf([0.025, 0.975], count, 0.5) / count
+    assert subject_bootstrap(alone) == pytest.approx(tuple(expected), abs=0.6 / count)
+
+
+def test_the_interval_is_of_the_share_of_sequences_not_of_the_mean_over_subjects() -> None:
+    """One subject has 100 sequences, all right; nine have one each, wrong. Drawn k times of 10, it gives 100 k of
+    100 k + 10 - k; k is binomial, at most 3 in 97.5 % of the draws and 0 in a third."""
+    many = [Prediction(0, f"q{k}", "s0", "anger", "anger", (1.0, 0.0)) for k in range(100)]
+    few = [Prediction(0, f"r{k}", f"s{k}", "anger", "fear", (1.0, 0.0)) for k in range(1, 10)]
+    assert stats.binom.cdf([2, 3], 10, 0.1) == pytest.approx([0.930, 0.987], abs=0.001)
+    assert subject_bootstrap([*many, *few]) == pytest.approx((0.0, 300 / 307))
+
+
+def lay_run(folder: Path, variant: str, folds: list[str]) -> None:
+    """A finished run as `tfen crossval` leaves it, without a training: for each fold, who was right (see `answers`)."""
+    settings = make_settings(changes={"model": {"variant": variant, "width": 8, "image_size": 32, "frames": 2}})
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump({"settings": plain(settings), "set_folder": "gone"}))
+    summary = {
+        "set": "ckplus",
+        "variant": variant,
+        "select": "last",
+        "protocol": "subjects",
+        "epoch_chosen_by": "the last epoch",
+        "expressions": ["anger", "fear"],
+    }
+    (folder / "summary.json").write_text(json.dumps(summary))
+    said = [
+        Prediction(number, f"f{number}-{one.sequence}", f"f{number}-{one.subject}", one.true, one.predicted, (1.0, 0.0))
+        for number, right in enumerate(folds)
+        for one in answers(right)
+    ]
+    write_predictions(folder / "predictions.csv", said, ("anger", "fear"))
+    for number in range(len(folds)):
+        place = folder / f"fold-{number:02d}"
+        place.mkdir()
+        about = {
+            "fold": number,
+            "accuracy": folds[number].count("r") / len(folds[number]),
+            "epoch": 1,
+            "train_subjects": sorted({one.subject for one in said if one.fold != number}),
+            "test_subjects": sorted({one.subject for one in said if one.fold == number}),
+            "train_sequences": [one.sequence for one in said if one.fold != number],
+            "temperature": None,
+            "face_accuracy": None,
+        }
+        (place / "fold.json").write_text(json.dumps(about))
+
+
+def test_a_comparison_says_whose_each_figure_is(tmp_path: Path) -> None:
+    """Every figure of a table of two networks on three folds of 4, 4 and 8 sequences, by hand."""
+    lay_run(tmp_path / "tfen", "tfen", ["rrrr", "rrrw", "rrrrrrwr"])
+    lay_run(tmp_path / "without-3d", "without-3d", ["rrww", "rwwr", "rrrrrrrw"])
+    first, second = write_comparison(tmp_path, ("tfen", "without-3d"), (0,))
+    assert (first["accuracy"], second["accuracy"]) == (87.5, 68.75)  # 14 and 11 of 16
+    assert (first["difference"], first["only_reference_right"]) == ("", "")
+    assert (second["only_reference_right"], second["only_this_right"]) == (5, 2)
+    assert second["mcnemar_p"] == pytest.approx(2 * (21 + 7 + 1) / 2**7, rel=1e-2)  # of seven, five or more on one side
+    d = np.array([0.5 - 1, 0.5 - 0.75, 7 / 8 - 7 / 8])
+    assert second["difference"] == pytest.approx(100 * d.mean())
+    share = np.mean([4 / 12, 4 / 12, 8 / 8])  # tested over training sequences
+    error = np.sqrt((1 / 3 + share) * d.var(ddof=1))
+    assert second["t_test_p"] == pytest.approx(2 * stats.t.cdf(d.mean() / error, 2), rel=1e-2)
+    reach = stats.t.ppf(0.975, 2) * error
+    assert second["difference_low"] == pytest.approx(100 * (d.mean() - reach), abs=0.01)
+    assert second["difference_high"] == pytest.approx(100 * (d.mean() + reach), abs=0.01)
+    assert (first["fold_mean"], second["fold_mean"]) == (87.5, 62.5)
+    assert second["fold_std"] == pytest.approx(100 * np.std([0.5, 0.5, 0.875], ddof=1), abs=0.01)
+    assert (first["published"], second["published"]) == (98.78, 89.60)
+    kept = list(csv.DictReader((tmp_path / "comparison/comparison.csv").open()))[1]
+    assert (kept["only_reference_right"], kept["only_this_right"]) == ("5", "2")
 
 
 def test_compare_runs_all_variants_on_the_same_folds_and_tests_them(tiny_set: Path, tmp_path: Path) -> None:

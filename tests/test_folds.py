@@ -86,7 +86,11 @@ def test_dfew_has_twelve_stratified_subsets_of_ten_folds() -> None:
         counts = Counter(one.expression for fold in subset for one in fold.test)
         for name, count in DFEW.items():
             assert counts[name] == pytest.approx(count / 12, abs=1)
+        for name in DFEW:
+            in_folds = [sum(one.expression == name for one in fold.test) for fold in subset]
+            assert max(in_folds) - min(in_folds) <= 1  # the folds of a subset, too, have every expression's share
         for fold in subset:
+            assert fold.everybody(found) == [one for one in found.sequences if one.name in members]
             assert {one.name for one in (*fold.train, *fold.test)} == members
             assert not {one.name for one in fold.train} & {one.name for one in fold.test}
             assert len(fold.test) == pytest.approx(11_697 / 120, abs=7)
@@ -166,3 +170,13 @@ def test_dfew_figures_are_averages_over_subsets() -> None:
     assert figures["subsets"] == 2
     assert figures["subset_accuracy_mean"] == pytest.approx((3 / 4 + 1 / 2) / 2)
     assert figures["subset_std"] == pytest.approx(np.std([3 / 4, 1 / 2], ddof=1))
+
+
+def test_dfew_uar_is_the_average_of_the_subsets_recalls() -> None:
+    """Two subsets: of anger 2 of 3 and of fear 0 of 1; of anger 1 of 1 and of fear 1 of 2."""
+    given = [(0, "anger", "anger"), (0, "anger", "anger"), (1, "anger", "fear"), (1, "fear", "anger"),
+             (2, "anger", "anger"), (2, "fear", "fear"), (3, "fear", "anger")]  # fmt: skip
+    said = [Prediction(fold, f"{k}", f"{k}", true, guess, (1.0, 0.0)) for k, (fold, true, guess) in enumerate(given)]
+    figures = over_subsets(said, ("anger", "fear"), count=2)
+    assert figures["subset_uar_mean"] == pytest.approx(np.mean([(2 / 3 + 0) / 2, (1 + 1 / 2) / 2]))
+    assert figures["subset_accuracy_mean"] == pytest.approx(np.mean([2 / 4, 2 / 3]))
