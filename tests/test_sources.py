@@ -180,6 +180,19 @@ def test_oulu_films_end_in_letters_for_the_expressions_and_s1_is_surprise(tmp_pa
     }
 
 
+@pytest.mark.parametrize("light", ["Strong", "Weak", "Dark"])
+def test_oulu_films_of_one_light_are_taken_alone_though_disgust_and_dark_share_a_letter(
+    tmp_path: Path, light: oulu_casia.Light
+) -> None:
+    for letter in "SWD":
+        for ending in ("A", "D", "S1", "S2"):
+            text(tmp_path / "Videos" / f"P001_VL_{letter}_{ending}.avi", "film")
+    found = oulu_casia.find(tmp_path, light=light)
+    stems = sorted(one.video.stem for one in found.recordings if one.video is not None)
+    assert stems == [f"P001_VL_{light[0]}_{ending}" for ending in ("A", "D", "S1", "S2")]
+    assert not found.left_out
+
+
 def splits(root: Path, labels: dict[str, int]) -> None:
     names = list(labels)
     for fold in range(1, 6):

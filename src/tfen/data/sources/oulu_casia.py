@@ -94,7 +94,7 @@ def _films(source: Path, camera: str, light: str) -> Findings:
     for path in sorted(path for path in source.rglob("*") if path.suffix.lower() in VIDEOS):
         words = path.stem.split("_")
         other = "NI" if camera == "VL" else "VL"
-        if light[0] not in words or other in (*words, *path.parent.parts):
+        if light[0] not in words[:-1] or other in (*words, *path.parent.parts):
             continue
         subject = next((word for word in (*words, *reversed(path.parts)) if re.fullmatch(r"P\d+", word, re.I)), None)
         expression = ENDINGS.get(words[-1].upper())
