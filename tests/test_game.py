@@ -155,7 +155,8 @@ def test_step_2_weighs_and_smooths_the_expressions_as_asked_for() -> None:
 def test_the_adversary_drops_nothing_while_the_others_learn() -> None:
     network = TFEN(3, 3, 8, dropout=0.0, adversary_dropout=0.9)
     game = Game(network, TrainSettings(lr=1e-12, adversary_statistics="batch"))
-    first, second = (game.network_step(batch())["confusion_loss"] for _ in range(2))
+    given = batch()
+    first, second = (game.network_step(given)["confusion_loss"] for _ in range(2))
     assert first == pytest.approx(second, rel=1e-4)
 
 
