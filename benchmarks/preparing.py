@@ -18,7 +18,6 @@ import torch
 
 from tfen.faces.detection import HaarDetector
 from tfen.faces.landmarks import packaged_landmarker
-from tfen.synth.film import LAB
 from tfen.synth.generate import SynthSettings
 from tfen.synth.layouts import make_layout
 from tfen.video.photographs import read_image
@@ -62,7 +61,7 @@ def main() -> None:
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        plan = SynthSettings(subjects=2, frames=2, size=240, variation=LAB, first_subject=3)
+        plan = SynthSettings(subjects=2, frames=2, size=240, variation="lab", first_subject=3)
         make_layout(place / "faces", plan, "oulu-casia", 1)
         images = [read_image(path) for path in sorted((place / "faces/OriginalImg/VL/Strong").rglob("*.jpeg"))]
         small, large = place / "small", place / "large"

@@ -58,7 +58,7 @@ def test_it_is_checked_and_calibrated_on_people_held_back(first: Path, second: P
     people = write_tiny_set(tmp_path / "people", subjects=9)
     done = tfen("average", first, second, "--out", tmp_path / "out", "--check", people)
     assert done.returncode == 0, done.stderr
-    assert f"right on the 1 people held back of {people}: {first} " in done.stdout
+    assert f"right on the 1 people of {people} whom no training saw: {first} " in done.stdout
     about = load(tmp_path / "out").about
     assert f"their average {about['validation_accuracy']:.4f}" in done.stdout
     assert 0.1 <= about["temperature"] <= 10

@@ -226,7 +226,8 @@ def test_a_full_disk(tiny_set: Path, tmp_path: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True).returncode:
         pytest.skip("no small file system can be mounted here")
     try:
-        sentence = refuses("crossval", tiny_set, small / "run", *RUN, code=1)
+        refuses("crossval", tiny_set, small / "run", *RUN, code=1, says="of free disk and 2 folds need")
+        sentence = refuses("train", tiny_set, small / "weights", *SMALL, code=1)
         assert "disk is full" in sentence
         assert not list(small.rglob("*.safetensors"))
         assert not list(small.rglob(".*"))

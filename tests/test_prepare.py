@@ -97,11 +97,14 @@ def test_frames_without_a_face_take_the_nearest_good_place(monkeypatch: pytest.M
     from tfen.data import prepare as module
 
     class Marks:
-        def judge(self, image: np.ndarray, box: tuple[float, ...]) -> tuple[np.ndarray, float]:
-            points = np.tile([box[0] + 10.0, 15.0], (68, 1))
-            points[36:42, 0] -= 5
-            points[42:48, 0] += 5
-            return points, 0.0
+        def judge_all(self, image: np.ndarray, boxes: list[tuple[float, ...]]) -> list[tuple[np.ndarray, float]]:
+            out = []
+            for box in boxes:
+                points = np.tile([box[0] + 10.0, 15.0], (68, 1))
+                points[36:42, 0] -= 5
+                points[42:48, 0] += 5
+                out.append((points, 0.0))
+            return out
 
     monkeypatch.setattr(module, "_detector", lambda name, model: Detector())
     monkeypatch.setattr(module, "packaged_landmarker", Marks)

@@ -46,7 +46,7 @@ def test_the_examples_of_the_reference_run(
         logger.setLevel(level)
     said = capsys.readouterr().out
     assert re.search(r"^\d\.\d\d s, face 0: \w+ \(0\.\d\d\)$", said, re.M)
-    assert "on 4 people never seen in training" in said
+    assert "on 4 unseen subjects" in said
     assert (tmp_path / "run/report/index.html").exists()
     assert "Loaded tfen ('anger', 'happiness', 'surprise')" in said
     assert "PreparedSet 8 ('anger', 'happiness')" in said

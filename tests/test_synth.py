@@ -10,9 +10,10 @@ from conftest import refuses, tfen
 
 from tfen.data.prepared import open_set
 from tfen.synth.expressions import ACTION_UNITS, PROTOTYPES, action_units, actions_over_time, intensity, resting
-from tfen.synth.film import LAB, Performer
+from tfen.synth.film import Performer
 from tfen.synth.generate import the_head
 from tfen.synth.people import Subject, make_subject
+from tfen.synth.settings import VARIATIONS
 from tfen.synth.skins import grid, lip_light
 
 
@@ -254,7 +255,7 @@ def test_shiny_people_differ_in_their_shine_alone() -> None:
 
 def test_moist_lips_mirror_the_light_and_the_skin_around_them_does_not() -> None:
     dark = make_subject(0, np.random.default_rng([5, 0]))
-    camera = replace(LAB, noise=(0.0, 0.0), compression=(99, 100))
+    camera = replace(VARIATIONS["lab"], noise=(0.0, 0.0), compression=(99, 100))
     pictures = []
     for moist in (0.0, 0.9):
         subject = replace(dark, glasses=False, skin=replace(dark.skin, shine=(0.0, moist), shine_power=12.0))

@@ -62,7 +62,7 @@ def test_code_in_a_weights_file_is_never_run(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_imagenet_weights_fit_by_timm_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_imagenet_weights_fit_by_timm_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The names and shapes of timm's legacy_seresnet18, laid out by hand."""
     weights = {"layer0.conv1.weight": torch.randn(64, 3, 7, 7), "layer0.bn1.running_var": torch.rand(64)}
     weights |= {
@@ -72,11 +72,12 @@ def test_imagenet_weights_fit_by_timm_names(tmp_path: Path, capsys: pytest.Captu
     weights["last_linear.weight"] = torch.randn(1000, 512)
     torch.save(weights, tmp_path / "imagenet.pth")
     lower = LowerHalf(form="timm")
-    load_imagenet(lower, path=str(tmp_path / "imagenet.pth"))
+    with caplog.at_level("INFO", "tfen"):
+        load_imagenet(lower, path=str(tmp_path / "imagenet.pth"))
     for name, value in weights.items():
         if name in lower.state_dict():
             assert torch.equal(lower.state_dict()[name], value)
-    assert "weights of 4 of 66 tensors" in capsys.readouterr().err
+    assert "weights of 4 of 66 tensors" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["hara", "torchvision"])
@@ -110,10 +111,11 @@ def test_weights_of_another_width_are_refused_although_their_counters_fit(tmp_pa
         load_imagenet(LowerHalf(16, "timm"), path=str(tmp_path / "wide.pth"))
 
 
-def test_a_whole_load_says_how_much_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_load_says_how_much_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     torch.save(LowerHalf(16, "timm").state_dict(), tmp_path / "same.pth")
-    load_imagenet(LowerHalf(16, "timm"), path=str(tmp_path / "same.pth"))
-    text = capsys.readouterr().err
+    with caplog.at_level("INFO", "tfen"):
+        load_imagenet(LowerHalf(16, "timm"), path=str(tmp_path / "same.pth"))
+    text = caplog.text
     assert "lower half: weights of 66 of 66 tensors" in text
     assert "afresh" not in text
 
