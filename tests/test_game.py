@@ -257,7 +257,7 @@ def play(tiny_set: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Playe
             return {"face_loss": 0.0}
 
         def measure(network: TFEN) -> float:
-            played.measured.append(float(network.temporal.fc.bias[0]))
+            played.measured.append(network.temporal.fc.bias[0].item())
             return 0.5
 
         monkeypatch.setattr(Game, "network_step", network_step)
@@ -301,7 +301,7 @@ def test_the_average_goes_over_epochs_and_is_what_is_measured_and_kept(play: Cal
     for step in range(2, 13):
         wanted.append(wanted[-1] + (step - wanted[-1]) / 8)
     assert played.measured == pytest.approx([wanted[3], wanted[7], wanted[11]], rel=1e-5)
-    assert float(played.network.temporal.fc.bias[0]) == pytest.approx(wanted[11], rel=1e-5)
+    assert played.network.temporal.fc.bias[0].item() == pytest.approx(wanted[11], rel=1e-5)
     assert play("without-adversarial").measured == [4, 8, 12]
 
 
