@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_stopped_set_is_finished(synthe
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet is not None
     assert sheet.shape[1] > 8 * 3 * 96
-    refuses("synth", again, "--subjects", 2, "--frames", 4, "--size", 48, "--seed", 3, says="another frames (3)")
+    refuses("synth", again, "--subjects", 2, "--frames", 4, "--size", 48, "--seed", 3, says="frames = 3, not 4")
 
 
 def test_a_set_can_be_given_more_subjects(tmp_path: Path) -> None:
@@ -99,10 +99,10 @@ def test_a_set_can_be_given_more_subjects(tmp_path: Path) -> None:
     assert (grown / "frames/s0000-fear/0001.jpg").stat().st_mtime_ns == kept
     assert tfen("synth", whole, "--subjects", 2, *flags).returncode == 0
     assert digests(grown) == digests(whole)
-    refuses("synth", grown, "--subjects", 1, *flags, says="another subjects (2)")
+    refuses("synth", grown, "--subjects", 1, *flags, says="subjects = 2, not 1")
     marker = grown / "synth.json"
     marker.write_text(marker.read_text().replace('"subjects": 2', '"subjects": "two"'))
-    refuses("synth", grown, "--subjects", 3, *flags, says="another subjects (two)")
+    refuses("synth", grown, "--subjects", 3, *flags, says="subjects = two, not 3")
 
 
 def test_a_set_can_be_given_more_sequences_of_everybody(tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_a_set_can_be_given_more_sequences_of_everybody(tmp_path: Path) -> None:
     assert (grown / "frames/s0000-fear/0001.jpg").stat().st_mtime_ns == kept
     assert tfen("synth", whole, *flags, *wanted).returncode == 0
     assert digests(grown) == digests(whole)
-    refuses("synth", grown, *flags, "--expressions", "neutral", "fear", says="another more (fear)")
-    refuses("synth", grown, *flags, "--expressions", "fear", "--more", "fear", says="another expressions")
+    refuses("synth", grown, *flags, "--expressions", "neutral", "fear", says="more = fear, not none")
+    refuses("synth", grown, *flags, "--expressions", "fear", "--more", "fear", says="with expressions = ")
 
 
 def test_more_sequences_of_an_expression_are_new_and_leave_the_others_as_they_are(tmp_path: Path) -> None:
