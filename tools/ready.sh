@@ -1,9 +1,9 @@
 #!/bin/sh
 # Makes the virtual environment, or says in one sentence what is missing for it.
 #   sh tools/ready.sh PYTHON FOLDER
-# Needs Python 3.11 or later with venv, GIGABYTES (default 4) of free disk, and a package index that answers.
+# Needs Python 3.11 or later with venv, GIGABYTES (default 6, enough for PyTorch with CUDA) of free disk, and a package index that answers.
 set -u
-python=$1 venv=$2 gigabytes=${GIGABYTES:-4}
+python=$1 venv=$2 gigabytes=${GIGABYTES:-6}
 
 stop() {
     echo "tfen: $1" >&2

@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def load_for(weights: str | Path | Loaded, engine: str) -> Loaded:
         network = GraphNetwork(loaded.folder, engine)  # type: ignore[arg-type]
         return Loaded(network, loaded.settings, loaded.expressions, loaded.about, loaded.folder)
     with tempfile.TemporaryDirectory() as folder:
-        _write_onnx(loaded, Path(folder))
+        write_onnx(loaded, Path(folder))
         network = GraphNetwork(Path(folder), engine)  # type: ignore[arg-type]
     return Loaded(network, loaded.settings, loaded.expressions, loaded.about)
 
@@ -87,20 +88,17 @@ def export(weights: str | Path, out: Path, to: str, half: bool = False) -> float
         TfenError: the exported network does not give the same numbers.
     """
     EXPORT_FORMATS.check(to, "--to")
+    form = EXPORT_FORMATS[to]
     loaded = _exportable(weights, out)
     with whole_folder(out) as part:
-        if to == "torch":
+        if form.write is None:
             network = copy.deepcopy(loaded.network).half() if half else loaded.network
             save_network(part, network, loaded.settings, loaded.expressions, loaded.about)
             return _difference(loaded, load(part).network)
-        _write_onnx(loaded, part)
-        if to == "openvino":
-            _to_openvino(part)
+        module, _, name = form.write.partition(":")
+        getattr(import_module(module), name)(loaded, part)
         write_config(part, loaded, to)
-        difference = _difference(
-            loaded,
-            GraphNetwork(part, EXPORT_FORMATS[to]),  # type: ignore[arg-type]
-        )
+        difference = _difference(loaded, GraphNetwork(part, form.engine))  # type: ignore[arg-type]
         if difference > MOST_DIFFERENCE:
             raise TfenError(
                 f"the exported network is wrong: probabilities differ by {difference:.2g}; nothing is written"
@@ -130,7 +128,7 @@ def write_integers(weights: str | Path, out: Path, dataset: PreparedSet) -> dict
             f"{dataset.folder} has one subject; eight-bit integers need one to set ranges and one to measure"
         )
     with whole_folder(out) as part:
-        _write_onnx(loaded, part)
+        write_onnx(loaded, part)
         _to_integers(part, loaded, [batch.clips for batch in halves[0].testing(16)])
         write_config(part, loaded, "onnx")
         small = GraphNetwork(part, "onnxruntime")
@@ -167,7 +165,7 @@ def _difference(loaded: Loaded, other: nn.Module) -> float:
         return float((loaded.network(clips).softmax(1) - other(clips).softmax(1)).abs().max())
 
 
-def _write_onnx(loaded: Loaded, folder: Path) -> None:
+def write_onnx(loaded: Loaded, folder: Path) -> None:
     """Write frame.onnx and window.onnx, for any number of frames or windows at once."""
     try:
         import onnxscript  # noqa: F401
@@ -192,7 +190,9 @@ def _write_onnx(loaded: Loaded, folder: Path) -> None:
             )
 
 
-def _to_openvino(folder: Path) -> None:
+def write_openvino(loaded: Loaded, folder: Path) -> None:
+    """Write frame.xml and window.xml, by way of ONNX."""
+    write_onnx(loaded, folder)
     try:
         import openvino
     except ImportError:
