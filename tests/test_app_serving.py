@@ -296,7 +296,7 @@ def test_large_frames_do_not_fill_the_memory(actors: Path, tmp_path: Path) -> No
     ran = subprocess.run([sys.executable, "-c", script, film, tmp_path / "out"], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     before, peak = map(int, ran.stdout.split())
-    assert peak < 1000, (before, peak)
+    assert peak - before < 500, (before, peak)  # before: PyTorch, which takes more where it is built for CUDA
 
 
 def test_frames_that_were_seen_are_let_go_at_once(film: Path) -> None:
