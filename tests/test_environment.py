@@ -26,6 +26,9 @@ def libraries_needed(folder: Path) -> dict[str, Path]:
     there: set[str] = set()
     needed: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.so*")):
+        if "nvidia" in path.relative_to(folder).parts:  # CUDA, which comes with PyTorch's build for graphics cards
+            there.add(path.name)
+            continue
         if path.is_symlink() or not path.is_file():
             there.add(path.name)
             continue

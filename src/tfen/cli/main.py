@@ -117,8 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(given: Sequence[str]) -> None:
     try:
-        make_app(given)(given, exit_on_error=False, print_error=False)
-        sys.stdout.flush()
+        try:
+            make_app(given)(given, exit_on_error=False, print_error=False)
+        finally:
+            sys.stdout.flush()
     except cyclopts.CycloptsError as error:
         inner = error.__cause__
         say(f"tfen: {inner if isinstance(inner, InputError) else _misuse(error)}")
