@@ -239,6 +239,11 @@ class Settings:
     train: TrainSettings = field(default_factory=TrainSettings)
     folds: FoldSettings = field(default_factory=FoldSettings)
 
+    @property
+    def pretrains_faces(self) -> bool:
+        """Whether F and A are pretrained on face identity: the network has an F, and there are epochs for it."""
+        return VARIANTS[self.model.variant].fusion is not None and self.face.epochs > 0
+
 
 def make_settings(preset: str | None = None, changes: dict[str, dict[str, Any]] | None = None) -> Settings:
     """Return the paper's settings, changed by a preset, then by `changes` ({"train": {"epochs": 5}}).

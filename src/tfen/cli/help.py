@@ -48,8 +48,8 @@ class Help:
 
 
 def _part(entry: HelpEntry) -> str | None:
-    flag = (entry.names or ("",))[0].lstrip("-")
-    return flag_parts(flag)[0] if flag in set(flag_names()) else None
+    part, dot, _ = (entry.names or ("",))[0].lstrip("-").partition(".")
+    return part if dot and part in PARTS else None
 
 
 def _completed(entry: HelpEntry, tables: dict[str, Choices[Any]], defaults: dict[str, Any]) -> HelpEntry:

@@ -157,7 +157,7 @@ def folds(
         names = subjects_of(fold.test)
         shown = ", ".join(names[:6]) + (f" ... {names[-1]} ({len(names)})" if len(names) > 6 else "")
         print(f"{fold.number:>4}{len(fold.train):>10}{len(fold.validation):>12}{len(fold.test):>6}  {shown}")
-    for leak in leaks_of(made, dataset.subjects_named):
+    for leak in leaks_of(made):
         print(f"not subject-independent: {leak}")
     if export is not None:
         write_folds(export, made)

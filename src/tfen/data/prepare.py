@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from tfen.data.folds import COLUMNS, OFFICIAL
-from tfen.data.prepared import SequenceRecord, write_set
+from tfen.data.prepared import SYNTHETIC_MARK, SequenceRecord, write_set
 from tfen.data.settings import PrepareSettings
 from tfen.data.sources.recordings import Findings, Published, Recording, inside
 from tfen.errors import InputError
@@ -38,8 +38,6 @@ from tfen.video.reading import read_frames
 
 Array = np.ndarray
 PREPARED_SET = Format("a prepared set", "prepare.json")
-HIDDEN = ".tfen-synth"
-"""In a source that `tfen synth --layout` made: its people are synthetic, whatever the layout."""
 QUALITY = 95
 WIDE = 1.55
 """A film wider than this, once upright, may show two views side by side."""
@@ -112,7 +110,7 @@ def prepare(
         write_csv(out / OFFICIAL, COLUMNS, [row for row in findings.folds if row["sequence"] in names])
     about = {
         **description,
-        "synthetic": (source / HIDDEN).is_dir(),
+        "synthetic": (source / SYNTHETIC_MARK).is_dir(),
         "subjects_named": subjects_named,
         "left_out": left_out,
         "unlabelled": findings.unlabelled,

@@ -22,6 +22,8 @@ from tfen.labels import EXPRESSIONS, in_order
 from tfen.video.media import IMAGES
 
 PREPARED = Format("a prepared set", "prepared.json")
+SYNTHETIC_MARK = ".tfen-synth"
+"""A folder in official folders that `tfen synth --layout` made: their people are synthetic, whatever the layout."""
 COLUMNS = ("sequence", "subject", "expression", "frames", "source")
 
 

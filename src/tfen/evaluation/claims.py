@@ -7,8 +7,8 @@ from typing import Any
 from tfen.config import Settings
 from tfen.data.folds import Fold, subjects_of
 from tfen.data.prepared import PreparedSet
+from tfen.data.protocols import SELECTIONS
 from tfen.data.sources import READERS
-from tfen.models.variants import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def claims(
     """
     folds = list(folds)
     subjects = {subject for fold in folds for subject in fold["test_subjects"]}
-    leaks = [*_shared(folds, kept.get("subjects_named", True)), *_pretraining(folds, settings)]
+    leaks = [*_shared(folds), *_pretraining(folds, settings)]
     marks = []
     planned = kept.get("folds", len(folds))
     if len(folds) < planned:
@@ -59,14 +59,14 @@ def claims(
     if kept.get("synthetic"):
         marks.append("synthetic people")
     marks += _counts(kept, tested, set_name)
-    if settings.folds.select == "best-on-test":
+    if SELECTIONS[settings.folds.select].optimistic:
         marks.append("epoch chosen on the test subjects")
     if leaks:
         marks.append("not subject-independent")
     return Claims(_people(len(subjects), bool(leaks), kept.get("subjects_named", True)), tuple(leaks), tuple(marks))
 
 
-def leaks_of(folds: Iterable[Fold], named: bool = True) -> list[str]:
+def leaks_of(folds: Iterable[Fold]) -> list[str]:
     """Return a sentence for each fold whose test subjects are in training, too."""
     return _shared(
         [
@@ -77,12 +77,11 @@ def leaks_of(folds: Iterable[Fold], named: bool = True) -> list[str]:
                 "test_subjects": subjects_of(fold.test),
             }
             for fold in folds
-        ],
-        named,
+        ]
     )
 
 
-def _shared(folds: list[Mapping[str, Any]], named: bool) -> list[str]:
+def _shared(folds: list[Mapping[str, Any]]) -> list[str]:
     out = []
     for fold in folds:
         training = {*fold["train_subjects"], *fold.get("validation_subjects", ())}
@@ -95,8 +94,7 @@ def _shared(folds: list[Mapping[str, Any]], named: bool) -> list[str]:
 
 def _pretraining(folds: list[Mapping[str, Any]], settings: Settings) -> list[str]:
     """Tell whether F and A were pretrained on the faces of the tested, too."""
-    pretrained = VARIANTS[settings.model.variant].fusion is not None and settings.face.epochs > 0
-    if settings.face.subjects == "all" and pretrained and folds:
+    if settings.face.subjects == "all" and settings.pretrains_faces and folds:
         return ["the face pretraining saw frames of the test subjects (face.subjects all)"]
     return []
 

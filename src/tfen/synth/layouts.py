@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tfen.data.prepared import SYNTHETIC_MARK
 from tfen.files import clear_errors, whole_file, whole_folder, write_csv, write_json, write_text
 from tfen.folders import Format, claim
 from tfen.progress import meter
@@ -23,8 +24,7 @@ from tfen.synth.generate import QUALITY, performer_of, run_subjects
 from tfen.synth.settings import LAYOUTS, SIX, Layout, SynthSettings, Variation
 
 Array = np.ndarray
-HIDDEN = ".tfen-synth"
-OFFICIAL_FOLDERS = Format("synthetic people as official folders", f"{HIDDEN}/settings.json")
+OFFICIAL_FOLDERS = Format("synthetic people as official folders", f"{SYNTHETIC_MARK}/settings.json")
 
 CKPLUS_NUMBERS = {"anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happiness": 5, "sadness": 6, "surprise": 7}
 MMI_NUMBERS = {name: number for number, name in enumerate(SIX, 1)}
@@ -58,7 +58,7 @@ def _writer(form: Layout) -> Callable[[int, Path, SynthSettings], int]:
 
 
 def _done(out: Path, number: int) -> Path:
-    return out / HIDDEN / f"{number:05d}.json"
+    return out / SYNTHETIC_MARK / f"{number:05d}.json"
 
 
 def _takes(performer: Performer, number: int, settings: SynthSettings, layout: str) -> Iterator[tuple[int, str, Take]]:

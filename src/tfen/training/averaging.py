@@ -94,7 +94,8 @@ def _unseen(networks: list[Loaded], dataset: PreparedSet) -> frozenset[str]:
     for one in networks:
         trained_on = one.about.get("trained_on")
         if trained_on is not None:
-            subjects = frozenset(name for name in subjects if dataset.person(name) not in set(trained_on))
+            known = set(trained_on)
+            subjects = frozenset(name for name in subjects if dataset.person(name) not in known)
         elif SELECTIONS[one.settings.folds.select].measured_on == "validation":
             subjects &= held_back(dataset, one.settings)
         else:

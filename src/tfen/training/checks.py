@@ -14,8 +14,7 @@ from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError
 from tfen.evaluation.claims import leaks_of
 from tfen.models.seresnet import LowerHalf
-from tfen.models.variants import VARIANTS
-from tfen.models.weights import build
+from tfen.models.weights import build, load_imagenet
 from tfen.progress import say
 from tfen.training.faces import FaceNetwork
 from tfen.training.loop import Figures
@@ -45,14 +44,15 @@ def check_folds(folds: Sequence[Fold], dataset: PreparedSet) -> None:
         if not fold.test:
             raise InputError(f"fold {fold.number}: no sequence is tested; use fewer folds")
         rarest.append(min((counts[name], name) for name in dataset.expressions))
+    count, name = min(rarest)
     parts = (("training", "train"), ("validation", "validation"), ("test", "test"))
     sizes = {word: [len(getattr(fold, part)) for fold in folds] for word, part in parts}
     words = ", ".join(
         f"{min(own)} to {max(own)} {word}" if min(own) < max(own) else f"{own[0]} {word}" for word, own in sizes.items()
     )
     say(f"{len(folds)} fold{'' if len(folds) == 1 else 's'}: {words} sequences; the rarest expression in training is "
-        f"{min(rarest)[1]}, {min(rarest)[0]} times")  # fmt: skip
-    for leak in leaks_of(folds, dataset.subjects_named):
+        f"{name}, {count} times")  # fmt: skip
+    for leak in leaks_of(folds):
         say(f"not subject-independent: {leak}")
 
 
@@ -97,13 +97,10 @@ def check_start(settings: Settings, expressions: tuple[str, ...]) -> None:
         InputError: they do not fit.
         TfenError: they cannot be fetched.
     """
-    model, face = settings.model, settings.face
-    imagenet_faces = face.init == "imagenet" and VARIANTS[model.variant].fusion is not None and face.epochs > 0
+    model = settings.model
     if model.expression_weights or model.temporal_weights:
         load_start(build(settings, len(expressions), 0), expressions, settings, None)
-    if imagenet_faces:
-        from tfen.models.weights import load_imagenet
-
+    if settings.face.init == "imagenet" and settings.pretrains_faces:
         load_imagenet(LowerHalf(model.width, model.block))
 
 
