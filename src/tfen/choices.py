@@ -4,8 +4,9 @@ A setting refers to its table in its type, `variant: Annotated[str, VARIANTS]`: 
 line's help lists its names, and who adds an entry adds it everywhere.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from tfen.errors import InputError
@@ -78,6 +79,13 @@ class Choices(Mapping[str, T], Generic[T]):
         hint = f" (did you mean {near[0]}?)" if near else ""
         found = f"{where} is {name!r}" if where else f"the {self.what} {name!r} is unknown"
         raise InputError(f"{found}; choose from {', '.join(self._entries)}{hint}")
+
+
+def function_at(place: str) -> Callable[..., Any]:
+    """Return the function that a light table names as module:function, so that its module is imported only now."""
+    module, _, name = place.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
 
 
 def choices_in(kind: Any) -> Choices[Any] | None:

@@ -89,14 +89,13 @@ class PreparedSet:
 
     def person(self, subject: str) -> str:
         """Return a name for one of the set's subjects that holds beyond the set: two sets' people can be compared."""
-        place, own = (
-            (self.about["joined"].get(self.set_of(subject), {}), subject.partition("/")[2])
-            if ("joined" in self.about)
-            else (self.about, subject)
-        )
-        made = place.get("synth")
-        home = str(place.get("set", "folder"))
-        return f"{home}:{made.get('seed')}:{own}" if isinstance(made, dict) else f"{home}:{own}"
+        about = self.about
+        if "joined" in about:
+            about, subject = about["joined"].get(self.set_of(subject), {}), subject.partition("/")[2]
+        home = [str(about.get("set", "folder"))]
+        if isinstance(about.get("synth"), dict):
+            home.append(str(about["synth"].get("seed")))
+        return ":".join([*home, subject])
 
     def frame_files(self, sequence: SequenceRecord) -> list[Path]:
         """Return a sequence's frames in order."""

@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tfen.choices import function_at
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError, needs_extra
@@ -95,8 +95,7 @@ def export(weights: str | Path, out: Path, to: str, half: bool = False) -> float
             network = copy.deepcopy(loaded.network).half() if half else loaded.network
             save_network(part, network, loaded.settings, loaded.expressions, loaded.about)
             return _difference(loaded, load(part).network)
-        module, _, name = form.write.partition(":")
-        getattr(import_module(module), name)(loaded, part)
+        function_at(form.write)(loaded, part)
         write_config(part, loaded, to)
         difference = _difference(loaded, GraphNetwork(part, form.engine))  # type: ignore[arg-type]
         if difference > MOST_DIFFERENCE:

@@ -4,16 +4,16 @@ What the licensed sets look like on disk, so that everything that reads them can
 nothing of the readers. What is needed to go on after a stop lies in a hidden folder.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from tfen.choices import function_at
 from tfen.data.prepared import SYNTHETIC_MARK
 from tfen.files import clear_errors, whole_file, whole_folder, write_csv, write_json, write_text
 from tfen.folders import Format, claim
@@ -44,17 +44,11 @@ def make_layout(out: Path, settings: SynthSettings, layout: str, jobs: int) -> d
     missing = [number for number in numbers if not _done(out, number).exists()]
     each = len(form.expressions) * settings.frames
     with meter(layout, settings.subjects * each, "frames", (settings.subjects - len(missing)) * each) as progress:
-        for _ in run_subjects(_writer(form), missing, out, settings, jobs):
+        for _ in run_subjects(function_at(form.write), missing, out, settings, jobs):
             progress.advance(each)
     if layout == "dfew":
         _dfew_tables(out, settings)
     return {"subjects": settings.subjects, "sequences": settings.subjects * len(form.expressions)}
-
-
-def _writer(form: Layout) -> Callable[[int, Path, SynthSettings], int]:
-    module, _, name = form.write.partition(":")
-    write: Callable[[int, Path, SynthSettings], int] = getattr(import_module(module), name)
-    return write
 
 
 def _done(out: Path, number: int) -> Path:
