@@ -26,7 +26,13 @@ def batch(frames: int = 3) -> Batch:
     torch.manual_seed(1)
     clips = torch.randn(6, frames, 3, 32, 32)
     labels, faces = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0, 0, 1, 1, 2, 2])
-    return Batch(clips, labels, faces, tuple(SequenceRecord(str(k), "s", "anger", 3) for k in range(6)))
+    return Batch(
+        clips,
+        labels,
+        faces,
+        torch.tensor([0, 0, 1, 1, -1, -1]),
+        tuple(SequenceRecord(str(k), "s", "anger", 3) for k in range(6)),
+    )
 
 
 def changed(network: TFEN, before: dict[str, torch.Tensor]) -> set[str]:

@@ -29,18 +29,19 @@ def main() -> None:
     accelerator = Accelerator(cpu=True)
     part, parts = processes.part()
     out = []
-    for variant, optimiser, norm in (
-        ("tfen", "sgd", "squared"),
-        ("tfen", "adamw", "cross-entropy"),
-        ("without-decoupler", "sgd", "absolute"),
-        ("3d-resnet18+ec-stfl", "sgd", "squared"),
+    for variant, optimiser, norm, twins_at in (
+        ("tfen", "sgd", "squared", ""),
+        ("tfen", "adamw", "cross-entropy", "tfe"),
+        ("without-decoupler", "sgd", "absolute", "t"),
+        ("3d-resnet18+ec-stfl", "sgd", "squared", ""),
     ):
         torch.manual_seed(0)
         network = TFEN(3, 4, 8, variant, dropout=0.0).eval()
         hold(network)
         if network.adversary is not None:
             hold(network.adversary)
-        settings = TrainSettings(optimiser=optimiser, norm=norm, lr=0.01, label_smoothing=0.1)
+        twins = {"twins": 2.0, "twins_at": twins_at} if twins_at else {}
+        settings = TrainSettings(optimiser=optimiser, norm=norm, lr=0.01, label_smoothing=0.1, **twins)
         weights = torch.tensor([0.5, 1.0, 1.5])
         game = Game(network, settings, accelerator, weights)
         for step in range(6):
@@ -49,9 +50,9 @@ def main() -> None:
             labels = torch.randint(0, 3, (8,), generator=rng)
             faces = torch.randint(0, 4, (8,), generator=rng)
             own = slice(part * 8 // parts, (part + 1) * 8 // parts)
-            batch = Batch(
-                clips[own], labels[own], faces[own], tuple(SequenceRecord("s", "s", "anger", 2) for _ in range(8))
-            )
+            takes = torch.arange(8) // 2
+            names = tuple(SequenceRecord("s", "s", "anger", 2) for _ in range(8))
+            batch = Batch(clips[own], labels[own], faces[own], takes[own], names)
             if step % 3 == 2 and network.adversary is not None:
                 out.append(game.adversary_step(batch))
             else:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tfen.choices import choices_in
 from tfen.data.augmentations import AUGMENTATIONS
@@ -16,6 +16,7 @@ from tfen.presets import PRESETS
 from tfen.training.norms import NORMS
 from tfen.training.optimisers import OPTIMISERS, SCHEDULES
 from tfen.training.turns import TURNS
+from tfen.training.twins import TWIN_PLACES
 
 Shortcut = Literal["A", "B"]
 Align = Literal["none", "eyes"]
@@ -157,6 +158,15 @@ class TrainSettings:
     """Without an adversary: multiply the expression loss by alpha all the same, and pass over the iterations in which A
     would learn, so that E, D and T have the rate and the number of updates that they have beside one. A control for
     ablations, not the paper's."""
+    twins: float = 0.0
+    """Weight of the twins' loss, which is ours and not the paper's (docs/evidence.md): the same performance by different
+    people of a set of `tfen synth --twins` is to look alike. Beside the expression loss as it is multiplied by alpha."""
+    twins_at: Annotated[str, TWIN_PLACES] = "tfe"
+    """Where twins are to look alike."""
+    twins_ramp: float = 0.0
+    """Epochs over which that weight grows from nothing."""
+    twins_together: int = 2
+    """So many twins of a take are in a batch together; batches are multiples of it."""
     adversary_interval: int = 3
     """A is updated in every n-th iteration ("number of training steps applied to A")."""
     adversary_statistics: Literal["running", "batch"] = "running"
@@ -165,6 +175,14 @@ class TrainSettings:
     """What the interval counts."""
     norm: Annotated[str, NORMS] = "squared"
     """The distance in Eqs. 5 and 6."""
+    adversary_norm: Annotated[str, NORMS] | None = None
+    """The distance in Eq. 5 alone, by which A learns; nothing means the same."""
+    adversary_optimiser: Annotated[str, OPTIMISERS] | None = None
+    """Of A; nothing means the same."""
+    adversary_warmup: int = 0
+    """First epochs in which A alone learns, so that it knows the faces before the game begins."""
+    adversary_restart: int = 0
+    """Epochs after which A starts anew from random weights, over and over; 0: never."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: in the expression loss each expression weighs the inverse of its share of the training sequences."""
     label_smoothing: float = 0.0
@@ -196,6 +214,16 @@ class TrainSettings:
         _at_least("train.lr-step", self.lr_step, 1)
         _at_least("train.evaluate-every", self.evaluate_every, 1)
         _at_least("train.average", self.average, 0)
+        _at_least("train.twins", self.twins, 0)
+        _at_least("train.twins-ramp", self.twins_ramp, 0)
+        _at_least("train.twins-together", self.twins_together, 2)
+        _at_least("train.adversary-warmup", self.adversary_warmup, 0)
+        _at_least("train.adversary-restart", self.adversary_restart, 0)
+        if self.twins and self.batch_size % self.twins_together:
+            raise InputError(
+                f"train.batch-size is {self.batch_size}, expected a multiple of train.twins-together "
+                f"({self.twins_together})"
+            )
         if self.alpha < 0:
             raise InputError(f"train.alpha is {self.alpha}, expected at least 0")
 
@@ -300,6 +328,8 @@ def _as_kind(name: str, value: Any, kind: Any) -> Any:
     Raises:
         InputError: it is not.
     """
+    if get_origin(kind) is Union and NoneType in get_args(kind):  # a choice, or nothing
+        return None if value is None else _as_kind(name, value, get_args(kind)[0])
     if get_origin(kind) is Literal or (get_origin(kind) is Annotated and choices_in(kind) is not None):
         _check_choice(name, value, kind)
         return value
@@ -334,8 +364,8 @@ def _check_choices(part: str, settings: Any) -> None:
         InputError: one is not among its names.
     """
     for name, kind in _hints(type(settings)).items():
-        if get_origin(kind) is Literal or get_origin(kind) is Annotated:
-            _check_choice(f"{part}.{name}", getattr(settings, name), kind)
+        if get_origin(kind) is Literal or choices_in(kind) is not None:
+            _as_kind(f"{part}.{name}", getattr(settings, name), kind)
 
 
 def _check_choice(name: str, value: Any, kind: Any) -> None:

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 
 
 class Augment(Protocol):
-    """Turns uint8 clips (B, S, H, W, 3) into normalised ones (B, S, 3, size, size); see `tfen.data.transforms`."""
+    """Turns uint8 clips (B, S, H, W, 3) into normalised ones (B, S, 3, size, size); see `tfen.data.transforms`.
+
+    `rngs` are each clip's random numbers for what moves the face, `own` those for everything else.
+    """
 
     def __call__(
         self,
         clips_BSHWC: "Tensor",
         size: int,
         rngs: "Sequence[np.random.Generator]",
+        own: "Sequence[np.random.Generator]",
         normalise: str,
         share: float,
         bend: bool,
@@ -39,6 +43,7 @@ def _crop_and_flip(
     clips_BSHWC: "Tensor",
     size: int,
     rngs: "Sequence[np.random.Generator]",
+    own: "Sequence[np.random.Generator]",
     normalise: str,
     share: float,
     bend: bool,
@@ -60,6 +65,7 @@ class _AnotherCamera:
         clips_BSHWC: "Tensor",
         size: int,
         rngs: "Sequence[np.random.Generator]",
+        own: "Sequence[np.random.Generator]",
         normalise: str,
         share: float,
         bend: bool,
@@ -67,7 +73,7 @@ class _AnotherCamera:
     ) -> "Tensor":
         from tfen.data.transforms import strong
 
-        return strong(clips_BSHWC, size, rngs, normalise, share * self.strength, bend).to(device)
+        return strong(clips_BSHWC, size, rngs, normalise, share * self.strength, bend, own).to(device)
 
 
 AUGMENTATIONS = Choices(

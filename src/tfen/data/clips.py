@@ -16,7 +16,7 @@ from torch import Tensor
 from tfen.config import DataSettings
 from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames, random_frames
-from tfen.data.transforms import CPU, augmented, centre_crop, fit_frame, stored_size, to_network
+from tfen.data.transforms import CPU, Rngs, augmented, centre_crop, fit_frame, stored_size, to_network
 from tfen.errors import InputError
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.video.photographs import read_image
@@ -75,11 +75,15 @@ class FrameStore:
 
 @dataclass(frozen=True)
 class Batch:
-    """Normalised clips (B, S, 3, H, W), expression and face labels (B,), and the sequences they came from."""
+    """Normalised clips (B, S, 3, H, W), expression and face labels (B,), and the sequences they came from.
+
+    `takes` (B,) says which clips show the same performance by twins: they have the same number; -1: nobody has a twin.
+    """
 
     clips: Tensor
     expressions: Tensor
     faces: Tensor
+    takes: Tensor
     sequences: tuple[SequenceRecord, ...]
 
 
@@ -111,6 +115,7 @@ class Clips:
         self.part, self.device = part, device
         self.face_labels = face_labels or {}
         self.expressions = store.dataset.expressions
+        self._takes = {name: k for k, name in enumerate(dict.fromkeys(one.take for one in sequences if one.take))}
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -120,7 +125,7 @@ class Clips:
         numbers = [self.expressions.index(sequence.expression) for sequence in self.sequences]
         return np.bincount(numbers, minlength=len(self.expressions))
 
-    def training(self, epoch: int, batch_size: int, seed: int, skip: int = 0) -> Iterator[Batch]:
+    def training(self, epoch: int, batch_size: int, seed: int, skip: int = 0, together: int = 1) -> Iterator[Batch]:
         """Yield the batches of an epoch (from 1 on) in random order; the last is left out if it holds a single clip.
 
         Every clip has its own random numbers. Where several processes share the work, each gets its part of every
@@ -128,17 +133,15 @@ class Clips:
 
         Args:
             skip: so many batches at the beginning are passed over.
+            together: so many twins follow each other where they show the same take, and are cut alike: they have the same
+                random numbers for everything that moves the face, and their own for everything else.
         """
         if self.store.settings.stills and "neutral" not in self.expressions:
             raise InputError(
                 f"data.stills needs sequences of neutral, and {self.store.dataset.folder} has none; set it to 0"
             )
         rng = np.random.default_rng([seed, epoch, 3])
-        order = rng.permutation(len(self.sequences))
-        if self.store.settings.sampling == "balanced":
-            counts = self.counts()
-            own = np.array([counts[self.expressions.index(sequence.expression)] for sequence in self.sequences])
-            order = rng.choice(len(own), len(own), p=1 / own / np.count_nonzero(counts))
+        order, first = self._order(rng, together)
         places = [np.arange(k, min(k + batch_size, len(order))) for k in range(0, len(order), batch_size)]
         if len(places) > 1 and len(places[-1]) == 1:
             places.pop()
@@ -154,10 +157,35 @@ class Clips:
         share = min(1.0, epoch / (self.store.settings.augment_ramp + 1))
 
         def load(places: np.ndarray) -> Batch:
-            rngs = [np.random.default_rng([seed, epoch, 4, place]) for place in places]
-            return self._training_batch(order[places], rngs, share)
+            rngs = [np.random.default_rng([seed, epoch, 4, place]) for place in first[places]]
+            own = [np.random.default_rng([seed, epoch, 6, place]) for place in places] if together > 1 else rngs
+            return self._training_batch(order[places], rngs, own, share)
 
         return _ahead(load, places[skip:])
+
+    def _order(self, rng: np.random.Generator, together: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the order of an epoch's sequences, and the place of the first of its twins for each place."""
+        units = self._twins(rng, together) if together > 1 else list(np.arange(len(self.sequences))[:, None])
+        if self.store.settings.sampling == "balanced":
+            counts = self.counts()
+            own = np.array([counts[self.expressions.index(self.sequences[unit[0]].expression)] for unit in units])
+            drawn = rng.choice(len(units), len(units), p=1 / own / (1 / own).sum())
+        else:
+            drawn = rng.permutation(len(units))
+        chosen = sorted((units[k] for k in drawn), key=len, reverse=True)  # whole ones first: batches do not part them
+        lengths = [len(unit) for unit in chosen]
+        return np.concatenate(chosen), np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
+
+    def _twins(self, rng: np.random.Generator, together: int) -> list[np.ndarray]:
+        """Return the numbers of all sequences, those of a take in random groups of `together`; the rest are smaller."""
+        takes: dict[str, list[int]] = {}
+        for k, sequence in enumerate(self.sequences):
+            takes.setdefault(sequence.take or f" {k}", []).append(k)
+        return [
+            part
+            for take in takes.values()
+            for part in np.split(rng.permutation(take), range(together, len(take), together))
+        ]
 
     def testing(self, batch_size: int) -> Iterator[Batch]:
         """Yield all clips in order: middle frames, centre crops. Several processes get every n-th clip each, n of them."""
@@ -165,7 +193,7 @@ class Clips:
         order = np.arange(part, len(self.sequences), parts)
         return _ahead(self._testing_batch, [order[k : k + batch_size] for k in range(0, len(order), batch_size)])
 
-    def _training_batch(self, group: np.ndarray, rngs: list[np.random.Generator], share: float) -> Batch:
+    def _training_batch(self, group: np.ndarray, rngs: Rngs, own: Rngs, share: float) -> Batch:
         data = self.store.settings
         frames, shown = [], []
         for k, rng in zip(group, rngs, strict=True):
@@ -182,7 +210,9 @@ class Clips:
             frames.append(self.store.frames(sequence, numbers))
             shown.append(expression)
         clips = torch.from_numpy(np.stack(frames))
-        pixels = augmented(clips, self.image_size, rngs, data.augment, data.normalise, share, data.bend, self.device)
+        pixels = augmented(
+            clips, self.image_size, rngs, data.augment, data.normalise, share, data.bend, self.device, own
+        )
         return self._batch(pixels, group, shown)
 
     def _testing_batch(self, group: np.ndarray) -> Batch:
@@ -196,7 +226,11 @@ class Clips:
         chosen = tuple(self.sequences[k] for k in group)
         faces = [self.face_labels.get(face_of(sequence, self.store.settings), -1) for sequence in chosen]
         return Batch(
-            pixels, torch.tensor([self.expressions.index(name) for name in shown]), torch.tensor(faces), chosen
+            pixels,
+            torch.tensor([self.expressions.index(name) for name in shown]),
+            torch.tensor(faces),
+            torch.tensor([self._takes.get(sequence.take, -1) for sequence in chosen]),
+            chosen,
         )
 
 

@@ -4,14 +4,14 @@
 test at once. The table of the protocols is in `tfen.data.protocols`.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tfen.config import FoldSettings
-from tfen.data.prepared import PreparedSet, SequenceRecord, natural, open_set
+from tfen.data.prepared import PreparedSet, SequenceRecord, grouped, natural, open_set
 from tfen.data.protocols import PROTOCOLS, SELECTIONS
 from tfen.errors import InputError
 from tfen.files import read_csv, write_csv
@@ -30,6 +30,13 @@ class Fold:
     validation: tuple[SequenceRecord, ...]
     test: tuple[SequenceRecord, ...]
 
+    def twins_apart(self) -> list[str]:
+        """Return the test subjects that have a twin in training, ids ascending: none, if twins stay together."""
+        learned = {one.group: one.subject for one in (*self.train, *self.validation) if one.group}
+        trained = {one.subject for one in (*self.train, *self.validation)}
+        tested = {one.subject for one in self.test if one.group in learned and one.subject not in trained}
+        return sorted(tested, key=natural)
+
     def everybody(self, dataset: PreparedSet) -> list[SequenceRecord]:
         """Return all sequences that the fold divides, in the set's order; of a subset's fold, those of the subset."""
         own = {one.name for part in (self.train, self.validation, self.test) for one in part}
@@ -41,28 +48,39 @@ def subjects_of(sequences: Iterable[SequenceRecord]) -> tuple[str, ...]:
     return tuple(sorted({sequence.subject for sequence in sequences}, key=natural))
 
 
+def groups_of(sequences: Iterable[SequenceRecord]) -> tuple[tuple[str, ...], ...]:
+    """Return the subjects of some sequences in groups that stay together: twins, or one subject; ids ascending."""
+    return grouped({sequence.subject: sequence.group for sequence in sequences})
+
+
 Split = tuple[list[SequenceRecord], list[SequenceRecord]]
 """Training and test sequences, in the set's order."""
 
 
-def subject_folds(subjects: tuple[str, ...], count: int) -> list[frozenset[str]]:
-    """Divide subjects (ids ascending) into `count` groups of neighbours whose sizes differ by at most one.
+def subject_folds(groups: Sequence[tuple[str, ...]], count: int) -> list[frozenset[str]]:
+    """Divide subjects (ids ascending) into `count` folds of neighbours whose sizes differ by at most one.
+
+    Args:
+        groups: subjects that stay together: twins, or one subject. Sizes are counted in groups.
 
     Raises:
-        InputError: fewer subjects than folds.
+        InputError: fewer groups than folds.
     """
-    if len(subjects) < max(count, 2):
-        advice = f"ask for at most {len(subjects)} folds, or " if len(subjects) > 1 else ""
+    if len(groups) < max(count, 2):
+        what = "subject" if all(len(group) == 1 for group in groups) else "group of twins"
+        plural = what.replace("subject", "subjects").replace("group", "groups") if len(groups) != 1 else what
+        advice = f"ask for at most {len(groups)} folds, or " if len(groups) > 1 else ""
         raise InputError(
-            f"the set has {len(subjects)} subject{'s' if len(subjects) != 1 else ''}, fewer than the "
+            f"the set has {len(groups)} {plural}, fewer than the "
             f"{max(count, 2)} folds; {advice}take a set with more subjects"
         )
-    return [frozenset(group.tolist()) for group in np.array_split(np.array(subjects, dtype=object), count)]
+    parts = np.array_split(np.arange(len(groups)), count)
+    return [frozenset(subject for k in part for subject in groups[k]) for part in parts]
 
 
 def by_subject(dataset: PreparedSet, count: int) -> list[Split]:
-    """Test a tenth (or another share) of the subjects at a time, ids ascending (Section 4.1)."""
-    return in_turn(dataset, subject_folds(dataset.subjects, count))
+    """Test a tenth (or another share) of the subjects at a time, ids ascending (Section 4.1); twins together."""
+    return in_turn(dataset, subject_folds(dataset.groups, count))
 
 
 def by_set(dataset: PreparedSet) -> list[Split]:
@@ -96,23 +114,23 @@ def stratified_subsets(dataset: PreparedSet, subsets: int, count: int, seed: int
     """Divide a set into subsets with the same share of every expression, and each of them into folds (Section 4.1.4).
 
     Folds of a subset train and test inside it; fold number k belongs to subset k // count. In a set that knows its
-    subjects, all sequences of one stay together.
+    subjects, all sequences of one stay together, and so do those of twins.
     """
-    by_expression: dict[str, list[str]] = {}
+    by_expression: dict[str, list[tuple[str, ...]]] = {}
     expression_of: dict[str, list[str]] = {}
     for one in dataset.sequences:
         expression_of.setdefault(one.subject, []).append(one.expression)
-    for subject in dataset.subjects:
-        own = expression_of[subject]
-        by_expression.setdefault(max(sorted(set(own)), key=own.count), []).append(subject)
+    for group in dataset.groups:
+        own = [expression for subject in group for expression in expression_of[subject]]
+        by_expression.setdefault(max(sorted(set(own)), key=own.count), []).append(group)
     rng = np.random.default_rng([seed, 12])
     cells: list[list[set[str]]] = [[set() for _ in range(count)] for _ in range(subsets)]
     start = 0
     for expression in sorted(by_expression):
-        subjects = by_expression[expression]
-        for place, k in enumerate(rng.permutation(len(subjects)), start):
-            cells[place % subsets][place // subsets % count].add(subjects[k])
-        start += len(subjects)
+        groups = by_expression[expression]
+        for place, k in enumerate(rng.permutation(len(groups)), start):
+            cells[place % subsets][place // subsets % count].update(groups[k])
+        start += len(groups)
     if not all(cell for subset in cells for cell in subset):
         raise InputError(
             f"the set has {len(dataset.subjects)} subjects: too few for {subsets} subsets of {count} folds each"
@@ -126,7 +144,8 @@ def from_file(dataset: PreparedSet, path: Path) -> list[Split]:
     A sequence that a fold does not name takes no part in it; where no row says "train", all others train.
 
     Raises:
-        InputError: missing columns, unknown names, or someone in training and test at once.
+        InputError: missing columns, unknown names, or someone in training and test at once. (Twins in both are a leak
+            that reports tell of.)
     """
     rows = read_csv(path, ("fold", "part"), "a file of folds")
     key = "sequence" if rows and "sequence" in rows[0] else "subject"
@@ -185,7 +204,7 @@ def make_folds(dataset: PreparedSet, settings: FoldSettings, seed: int) -> list[
         chosen: frozenset[str] = frozenset()
         if SELECTIONS[settings.select].measured_on == "validation":
             rng = np.random.default_rng([seed, number, 2])
-            chosen = validation_split(subjects_of(train), settings.validation_share, rng)
+            chosen = validation_split(groups_of(train), settings.validation_share, rng)
         folds.append(
             Fold(
                 number,
@@ -197,19 +216,23 @@ def make_folds(dataset: PreparedSet, settings: FoldSettings, seed: int) -> list[
     return folds
 
 
-def validation_split(subjects: tuple[str, ...], share: float, rng: np.random.Generator) -> frozenset[str]:
+def validation_split(groups: Sequence[tuple[str, ...]], share: float, rng: np.random.Generator) -> frozenset[str]:
     """Draw the subjects of the inner validation split: a share of the training subjects, at least one.
+
+    Args:
+        groups: training subjects in groups that stay together, see `groups_of`.
+        share: of the groups.
 
     Raises:
         InputError: nobody would be left for training.
     """
-    count = max(1, round(share * len(subjects)))
-    if count >= len(subjects):
+    count = max(1, round(share * len(groups)))
+    if count >= len(groups):
         raise InputError(
-            f"there are {len(subjects)} training subject(s): none is left beside the validation split; "
+            f"there are {len(groups)} training subject(s) or groups of twins: none is left beside the validation split; "
             "use more subjects or --folds.select last"
         )
-    return frozenset(subjects[i] for i in rng.permutation(len(subjects))[:count])
+    return frozenset(subject for i in rng.permutation(len(groups))[:count] for subject in groups[i])
 
 
 def write_folds(path: Path, folds: list[Fold]) -> None:

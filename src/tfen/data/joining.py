@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,7 @@ def join(sets: Sequence[PreparedSet], out: Path, names: Sequence[str] = ()) -> P
     ):
         for dataset, name in zip(sets, names, strict=True):
             for one in dataset.sequences:
-                own = SequenceRecord(
-                    f"{name}/{one.name}", f"{name}/{one.subject}", one.expression, one.frames, one.source
-                )
+                own = _renamed(one, name)
                 for path in dataset.frame_files(one):
                     _link(path, part / "frames" / own.name / path.name)
                 truth = Path("truth", f"{one.name}.json")
@@ -82,6 +81,15 @@ def _check(sets: Sequence[PreparedSet], names: list[str]) -> None:
             raise InputError(f"two sets are called {name}; tell them apart with --names, one name for each set")
         if "joined" in dataset.about:
             raise InputError(f"{dataset.folder} is a joined set; name the sets that it was made of instead")
+
+
+def _renamed(one: SequenceRecord, name: str) -> SequenceRecord:
+    """Return a sequence with its set's name before its own, its subject's, its group's and its take's."""
+
+    def own(value: str) -> str:
+        return f"{name}/{value}" if value else ""
+
+    return replace(one, name=own(one.name), subject=own(one.subject), group=own(one.group), take=own(one.take))
 
 
 def _link(source: Path, place: Path) -> None:

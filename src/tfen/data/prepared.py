@@ -6,7 +6,7 @@ and `prepared.json` (settings, versions, counts, what was left out and why).
 
 import hashlib
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -25,17 +25,25 @@ PREPARED = Format("a prepared set", "prepared.json")
 SYNTHETIC_MARK = ".tfen-synth"
 """A folder in official folders that `tfen synth --layout` made: their people are synthetic, whatever the layout."""
 COLUMNS = ("sequence", "subject", "expression", "frames", "source")
+TWIN_COLUMNS = ("group", "take")
+"""Columns that sets with twins have, too."""
 
 
 @dataclass(frozen=True)
 class SequenceRecord:
-    """One recording of one expression of one subject; `frames` is the number of frames."""
+    """One recording of one expression of one subject; `frames` is the number of frames.
+
+    Subjects of one `group` are twins: they perform the same takes. Sequences of one `take` are the same performance by
+    different subjects of a group. Both are empty where nobody has a twin.
+    """
 
     name: str
     subject: str
     expression: str
     frames: int
     source: str = ""
+    group: str = ""
+    take: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,11 @@ class PreparedSet:
     def subjects(self) -> tuple[str, ...]:
         """The subjects, ids ascending (numbers inside ids by value)."""
         return tuple(sorted({sequence.subject for sequence in self.sequences}, key=natural))
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The subjects in groups that no fold may split: twins together, everybody else alone; ids ascending."""
+        return grouped({sequence.subject: sequence.group for sequence in self.sequences})
 
     @property
     def subjects_by_set(self) -> list[tuple[str, ...]]:
@@ -143,6 +156,15 @@ class PreparedSet:
         return [sequence for sequence in self.sequences if sequence.subject in subjects]
 
 
+def grouped(group_of: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """Return subjects in their groups, ids ascending; who has none ("") stands alone."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for subject in sorted(group_of, key=natural):
+        own = ("group", group_of[subject]) if group_of[subject] else ("subject", subject)
+        groups.setdefault(own, []).append(subject)
+    return tuple(map(tuple, groups.values()))
+
+
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key under which "s9" comes before "s10"."""
     parts: list[tuple[int, int, str]] = []
@@ -189,7 +211,8 @@ def open_set(folder: Path | str, exclude: tuple[str, ...] = ()) -> PreparedSet:
         name = row["sequence"]
         if not name or name.startswith("/") or ".." in Path(name).parts:
             raise InputError(f"{table} row {number}: the sequence name {name!r} is not a place inside frames/")
-        sequences.append(SequenceRecord(name, row["subject"], row["expression"], frames, row.get("source", "")))
+        known = {column: row.get(column, "") for column in ("source", *TWIN_COLUMNS)}
+        sequences.append(SequenceRecord(name, row["subject"], row["expression"], frames, **known))
     if not sequences:
         raise InputError(f"{table} names no sequence")
     twice = [name for name, count in Counter(sequence.name for sequence in sequences).items() if count > 1]
@@ -207,20 +230,9 @@ def open_set(folder: Path | str, exclude: tuple[str, ...] = ()) -> PreparedSet:
 
 def write_set(folder: Path, sequences: list[SequenceRecord], about: dict[str, Any]) -> None:
     """Write `sequences.csv` and `prepared.json` of a set whose frames are in place."""
-    write_csv(
-        folder / "sequences.csv",
-        COLUMNS,
-        (
-            {
-                "sequence": sequence.name,
-                "subject": sequence.subject,
-                "expression": sequence.expression,
-                "frames": sequence.frames,
-                "source": sequence.source,
-            }
-            for sequence in sequences
-        ),
-    )
+    columns = (*COLUMNS, *TWIN_COLUMNS) if any(sequence.take for sequence in sequences) else COLUMNS
+    rows = ({"sequence": sequence.name, **vars(sequence)} for sequence in sequences)
+    write_csv(folder / "sequences.csv", columns, ({column: row[column] for column in columns} for row in rows))
     counts = Counter(sequence.expression for sequence in sequences)
     counted = {
         "sequences": len(sequences),

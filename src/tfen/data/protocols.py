@@ -40,7 +40,7 @@ def _subjects(dataset: "PreparedSet", settings: "FoldSettings", seed: int) -> "l
 def _each_subject(dataset: "PreparedSet", settings: "FoldSettings", seed: int) -> "list[Split]":
     from tfen.data.folds import by_subject
 
-    return by_subject(dataset, len(dataset.subjects))
+    return by_subject(dataset, len(dataset.groups))
 
 
 def _each_set(dataset: "PreparedSet", settings: "FoldSettings", seed: int) -> "list[Split]":
@@ -71,7 +71,7 @@ PROTOCOLS = Choices(
     "protocol",
     {
         "subjects": Protocol(text="nobody in training and test at once, ids ascending", split=_subjects),
-        "leave-one-subject-out": Protocol(text="each subject is tested once", split=_each_subject),
+        "leave-one-subject-out": Protocol(text="each subject is tested once, twins together", split=_each_subject),
         "leave-one-set-out": Protocol(text="of a joined set, each of its sets is tested once", split=_each_set),
         "sequences": Protocol(
             text="ids of sequences ascending, not subject-independent (a reading of the paper's words for MMI)",

@@ -87,6 +87,7 @@ def strong(
     normalise: str,
     strength: float = 1.0,
     bend: bool = True,
+    own: Rngs | None = None,
 ) -> Tensor:
     """Return clips as a stranger's camera might have seen them, normalised, (B, S, 3, size, size).
 
@@ -97,17 +98,19 @@ def strong(
         rngs: of each clip.
         strength: factor on all ranges and chances; mirroring apart.
         bend: whether proportions and the flatness of the light are changed, too.
+        own: random numbers of each clip for all that does not move the face; None: those of `rngs`.
     """
-    draws = _Draws(rngs, strength)
+    own = rngs if own is None else own
+    draws = _Draws(own, strength)
     clips = _other_light(clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255, draws)
-    clips = _moved(clips, size, draws, bend)
-    for clip, rng in zip(clips, rngs, strict=True):
+    clips = _moved(clips, size, _Draws(rngs, strength), draws, bend)
+    for clip, rng in zip(clips, own, strict=True):
         if rng.random() < 0.5 * strength:
             low = functional.interpolate(clip, size=int(size * rng.uniform(0.35, 0.9)), mode="area")
             clip.copy_(functional.interpolate(low, size=size, mode="bilinear"))
     clips = _shaded(clips, draws, bend)
     return torch.stack(
-        [_damaged(clip, rng, strength) for clip, rng in zip(normalised(clips, normalise), rngs, strict=True)]
+        [_damaged(clip, rng, strength) for clip, rng in zip(normalised(clips, normalise), own, strict=True)]
     )
 
 
@@ -136,8 +139,8 @@ def _other_light(clips: Tensor, draws: _Draws) -> Tensor:
     return clips * (1 - fade) + clips.mean(2, keepdim=True) * fade
 
 
-def _moved(clips: Tensor, size: int, draws: _Draws, bend: bool) -> Tensor:
-    """Return clips turned, scaled, shifted, mirrored and, if asked for, bent, (B, S, 3, size, size)."""
+def _moved(clips: Tensor, size: int, draws: _Draws, own: _Draws, bend: bool) -> Tensor:
+    """Return clips turned, scaled, shifted, mirrored and, if asked for, bent by `own`, (B, S, 3, size, size)."""
     count, frames = clips.shape[:2]
     turn, scale = draws.even(0.17).flatten(), size / clips.shape[-1] * (1 + draws.even(0.16).flatten())
     flip = draws.each(lambda rng: -1.0 if rng.random() < 0.5 else 1.0)
@@ -147,7 +150,7 @@ def _moved(clips: Tensor, size: int, draws: _Draws, bend: bool) -> Tensor:
     shape = [count * frames, 3, size, size]
     grid = functional.affine_grid(affine.repeat_interleave(frames, 0), shape, align_corners=False)
     if bend:
-        knots = draws.each(lambda rng: rng.normal(0, 0.03 * draws.strength, (2, 5, 5)) * rng.random())
+        knots = own.each(lambda rng: rng.normal(0, 0.03 * own.strength, (2, 5, 5)) * rng.random())
         field = functional.interpolate(knots, size=(size, size), mode="bicubic")
         grid = grid + 2 * field.permute(0, 2, 3, 1).repeat_interleave(frames, 0)
     flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
@@ -185,6 +188,7 @@ def augmented(
     share: float = 1.0,
     bend: bool = True,
     device: torch.device = CPU,
+    own: Rngs | None = None,
 ) -> Tensor:
     """Return uint8 clips as training sees them, normalised, (B, S, 3, size, size).
 
@@ -194,5 +198,7 @@ def augmented(
         share: of the augmentation's full strength.
         bend: see `strong`.
         device: where they go; what is more than crop and flip is done here first.
+        own: random numbers of each clip for all that does not move the face; None: those of `rngs`.
     """
-    return AUGMENTATIONS[augment].apply(clips_BSHWC, size, rngs, normalise, share, bend, device)
+    own = rngs if own is None else own
+    return AUGMENTATIONS[augment].apply(clips_BSHWC, size, rngs, own, normalise, share, bend, device)

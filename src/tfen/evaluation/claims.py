@@ -51,7 +51,7 @@ def claims(
     """
     folds = list(folds)
     subjects = {subject for fold in folds for subject in fold["test_subjects"]}
-    leaks = [*_shared(folds), *_pretraining(folds, settings)]
+    leaks = [*_shared(folds), *_twins(folds), *_pretraining(folds, settings)]
     marks = []
     planned = kept.get("folds", len(folds))
     if len(folds) < planned:
@@ -67,18 +67,18 @@ def claims(
 
 
 def leaks_of(folds: Iterable[Fold]) -> list[str]:
-    """Return a sentence for each fold whose test subjects are in training, too."""
-    return _shared(
-        [
-            {
-                "fold": fold.number,
-                "train_subjects": subjects_of(fold.train),
-                "validation_subjects": subjects_of(fold.validation),
-                "test_subjects": subjects_of(fold.test),
-            }
-            for fold in folds
-        ]
-    )
+    """Return a sentence for each fold whose test subjects, or their twins, are in training, too."""
+    known: list[Mapping[str, Any]] = [
+        {
+            "fold": fold.number,
+            "train_subjects": subjects_of(fold.train),
+            "validation_subjects": subjects_of(fold.validation),
+            "test_subjects": subjects_of(fold.test),
+            "twins_apart": fold.twins_apart(),
+        }
+        for fold in folds
+    ]
+    return [*_shared(known), *_twins(known)]
 
 
 def _shared(folds: list[Mapping[str, Any]]) -> list[str]:
@@ -90,6 +90,15 @@ def _shared(folds: list[Mapping[str, Any]]) -> list[str]:
             shown = ", ".join(both[:3]) + (" ..." if len(both) > 3 else "")
             out.append(f"fold {fold['fold']}: {len(both)} of its test subjects were in training, too ({shown})")
     return out
+
+
+def _twins(folds: list[Mapping[str, Any]]) -> list[str]:
+    """Tell whose twins, who perform the same takes, were trained on."""
+    return [
+        f"fold {fold['fold']}: {len(apart)} of its test subjects have a twin in training, who performs the same takes"
+        for fold in folds
+        if (apart := fold.get("twins_apart", ()))
+    ]
 
 
 def _pretraining(folds: list[Mapping[str, Any]], settings: Settings) -> list[str]:

@@ -29,5 +29,10 @@ class ClipClassifier(nn.Module):
         """Return scores (B, K) of features."""
         return self.fc(self.dropout(features_BC))
 
+    def judge(self, x_BSCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B, K) and the features that they come from, (B, features)."""
+        features = self.embed(x_BSCHW)
+        return self.classify(features), features
+
     def forward(self, x_BSCHW: Tensor) -> Tensor:
         return self.classify(self.embed(x_BSCHW))

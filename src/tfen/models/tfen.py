@@ -44,6 +44,12 @@ class FramewiseScores(nn.Module):
         """Return the clip's mean features before the classifier, (B, 8 * width)."""
         return self.frame.embed(x_BSCHW.flatten(0, 1)).unflatten(0, x_BSCHW.shape[:2]).mean(1)
 
+    def judge(self, x_BSCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B, K) and the clip's mean features before the classifier, (B, 8 * width)."""
+        frames = self.frame.embed(x_BSCHW.flatten(0, 1))
+        scores = self.frame.last_linear(self.frame.dropout(frames))
+        return scores.unflatten(0, x_BSCHW.shape[:2]).mean(1), frames.unflatten(0, x_BSCHW.shape[:2]).mean(1)
+
     def forward(self, x_BSCHW: Tensor) -> Tensor:
         return self.frame(x_BSCHW.flatten(0, 1)).unflatten(0, x_BSCHW.shape[:2]).mean(1)
 
@@ -128,12 +134,16 @@ class TFEN(nn.Module):
             self.temporal.to(memory_format=self.temporal.memory_format)  # type: ignore[call-overload]
         return self
 
-    def features(self, frames_BCHW: Tensor) -> Tensor:
-        """Return TFE (Eq. 1) of single frames (or E's features where nothing is decoupled)."""
+    def expression_and_typical(self, frames_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return E's features of single frames, and their TFE (Eq. 1); the former twice where nothing is decoupled."""
         expression = self.expression_extractor(frames_BCHW)
         if self.decoupler is None or self.face_extractor is None:
-            return expression
-        return self.decoupler(expression, self.face_extractor(frames_BCHW))
+            return expression, expression
+        return expression, self.decoupler(expression, self.face_extractor(frames_BCHW))
+
+    def features(self, frames_BCHW: Tensor) -> Tensor:
+        """Return TFE (Eq. 1) of single frames (or E's features where nothing is decoupled)."""
+        return self.expression_and_typical(frames_BCHW)[1]
 
     def clip_features(self, clip_BSCHW: Tensor) -> Tensor:
         """Return TFE of every frame of the clips, (B, S, C, H/8, W/8)."""

@@ -1,6 +1,6 @@
 """One subject, drawn: a `Performer` is built once and then shows any number of sequences."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import cv2
@@ -195,6 +195,7 @@ class Performer:
         rng: np.random.Generator,
         variation: Variation,
         samples: int = 2,
+        own: np.random.Generator | None = None,
     ) -> Take:
         """Draw one sequence.
 
@@ -206,6 +207,7 @@ class Performer:
             rng: the sequence's own random numbers: the same ones give the same bytes.
             variation: ranges of pose, light and camera.
             samples: rays along each side of a pixel.
+            own: of one of twins: the random numbers of what they do not share, backdrop and noise. None: there is no twin.
         """
         head, subject = self.head, self.subject
         weights, curve = actions_over_time(
@@ -225,13 +227,15 @@ class Performer:
         path = _path(frames, rng, variation)
         light, lighting = _light(rng, variation)
         sensor = _Sensor.draw(size, rng, variation)
+        if own is not None and own is not rng:
+            sensor = replace(sensor, backdrop=_backdrop(size, own))
         depths = skins.fold_depths(weights, head.actions)
         pictures, landmarks = [], []
         for k in range(frames):
             self.scene.move(vertices[k])
             rotation = _rotation(*path[k])
             drawn = self.scene.draw(camera, rotation, light, self._relief(depths[k]), size, samples)
-            pictures.append(sensor.picture(drawn, rng))
+            pictures.append(sensor.picture(drawn, own or rng))
             landmarks.append(project(camera, rotation, vertices[k][head.landmarks], size))
         truth = {
             "expression": expression,

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tfen.progress import meter
 from tfen.synth.dynamics import DYNAMICS
 from tfen.synth.expressions import ACTION_UNITS
 from tfen.synth.film import Performer
-from tfen.synth.people import make_subject
+from tfen.synth.people import Subject, make_subject
 from tfen.synth.settings import SynthSettings
 
 SYNTHETIC_SET = Format("a synthetic set", "synth.json")
@@ -28,12 +28,23 @@ QUALITY = 95
 """JPEG quality of the stored frames."""
 
 
+TWINS = 14
+"""Where the random numbers of a group of twins begin; those of a person begin with the person's number."""
+
+
 @dataclass(frozen=True)
 class _Plan:
-    name: str
+    """A sequence of a subject; `title` is its name without the subject's."""
+
+    subject: str
+    title: str
     expression: str
     dynamics: str
     number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.subject}-{self.title}"
 
 
 def sequences_of(settings: SynthSettings, subject: str) -> list[_Plan]:
@@ -42,7 +53,7 @@ def sequences_of(settings: SynthSettings, subject: str) -> list[_Plan]:
     for dynamics in settings.dynamics:
         for expression in settings.expressions:
             for repeat in range(settings.repeats + settings.more.count(expression)):
-                parts = [subject, expression]
+                parts = [expression]
                 if len(settings.dynamics) > 1:
                     parts.append(dynamics)
                 if settings.repeats > 1 or repeat > 0:
@@ -50,7 +61,7 @@ def sequences_of(settings: SynthSettings, subject: str) -> list[_Plan]:
                 number = (
                     list(DYNAMICS).index(dynamics) * len(EXPRESSIONS) + EXPRESSIONS.index(expression)
                 ) * 1000 + repeat
-                plans.append(_Plan("-".join(parts), expression, dynamics, number))
+                plans.append(_Plan(subject, "-".join(parts), expression, dynamics, number))
     return plans
 
 
@@ -77,9 +88,7 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
     people = [read_json(_subject(out, name), "a synthetic subject") for name in names]
     write_csv(out / "subjects.csv", ("subject", *KNOWN), (_row(person) for person in people))
     sequences = [
-        SequenceRecord(plan.name, name, plan.expression, settings.frames, "synthetic")
-        for name in names
-        for plan in sequences_of(settings, name)
+        _record(number, plan, settings) for number, name in zip(numbers, names) for plan in sequences_of(settings, name)
     ]
     about = {
         "set": "synthetic",
@@ -92,6 +101,17 @@ def make_set(out: Path, settings: SynthSettings, jobs: int | None = None) -> dic
 
 KNOWN = ("sex", "age", "ancestry", "hairstyle", "hair_colour", "beard", "glasses")
 """What `subjects.csv` says of each subject."""
+
+
+def group_of(number: int, settings: SynthSettings) -> str:
+    """Return the name of the group of twins that a subject of this number belongs to; "" if nobody has twins."""
+    return f"g{number // settings.twins:04d}" if settings.twins > 1 else ""
+
+
+def _record(number: int, plan: _Plan, settings: SynthSettings) -> SequenceRecord:
+    group = group_of(number, settings)
+    take = f"{group}-{plan.title}" if group else ""
+    return SequenceRecord(plan.name, plan.subject, plan.expression, settings.frames, "synthetic", group, take)
 
 
 def _row(person: dict[str, Any]) -> dict[str, Any]:
@@ -161,9 +181,19 @@ def the_head() -> Any:
 
 
 def performer_of(number: int, settings: SynthSettings) -> Performer:
-    """Return a set's subject of this number, ready to perform; nobody depends on who else is in the set."""
-    variation = settings.ranges()
-    subject = make_subject(number, np.random.default_rng([settings.seed, number]), variation.lips, variation.shine)
+    """Return a set's subject of this number, ready to perform; nobody depends on who else is in the set.
+
+    Of twins everybody moves like the first: the same strength of each action, and the same variants.
+    """
+
+    def person(number: int) -> Subject:
+        rng = np.random.default_rng([settings.seed, number])
+        return make_subject(number, rng, settings.ranges().lips, settings.ranges().shine)
+
+    subject = person(number)
+    if settings.twins > 1:
+        leader = person(number - number % settings.twins)
+        subject = replace(subject, style=leader.style, habits=leader.habits)
     return Performer(
         the_head(), subject, (settings.seed, number), None if settings.assets is None else str(settings.assets)
     )
@@ -176,8 +206,13 @@ def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
     for plan in sequences_of(settings, subject.name):
         if _made(out, settings, plan):
             continue
-        rng = np.random.default_rng([settings.seed, number, plan.number])
-        take = performer.perform(plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.ranges())
+        own = np.random.default_rng([settings.seed, number, plan.number])
+        rng = own
+        if settings.twins > 1:
+            rng = np.random.default_rng([settings.seed, TWINS, number // settings.twins, plan.number])
+        take = performer.perform(
+            plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.ranges(), own=own
+        )
         with whole_folder(out / "frames" / plan.name) as folder:
             for k, frame in enumerate(take.frames):
                 path = folder / f"{k + 1:04d}.jpg"

@@ -112,6 +112,9 @@ class SynthSettings:
     """How the expression goes over time; several may be given."""
     expressions: tuple[str, ...] = EXPRESSIONS
     """Expressions to make."""
+    twins: int = 1
+    """Groups of so many people perform the same takes: the same actions over time, pose, light and camera. 1: nobody has
+    a twin."""
     repeats: int = 1
     """Sequences of each expression and dynamics for every subject."""
     more: tuple[str, ...] = ()
@@ -127,7 +130,7 @@ class SynthSettings:
     """Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head."""
 
     def __post_init__(self) -> None:
-        for name in ("subjects", "frames", "repeats"):
+        for name in ("subjects", "frames", "twins", "repeats"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
         if not 16 <= self.size <= 2048:

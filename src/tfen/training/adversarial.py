@@ -6,6 +6,7 @@ evaluation mode), the loop of line 3 in `tfen.training.loop`; lines 4 to 10 are 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
@@ -14,7 +15,6 @@ from torch import nn
 from tfen import processes
 from tfen.config import Settings, TrainSettings
 from tfen.data.clips import Batch, Clips
-from tfen.models.clip_classifier import ClipClassifier
 from tfen.models.tfen import TFEN
 from tfen.processes import averaged, gathered, seed_step
 from tfen.training.checkpoints import Checkpointer, Part
@@ -31,6 +31,7 @@ from tfen.training.losses import (
 from tfen.training.optimisers import SCHEDULES, make_optimiser
 from tfen.training.running_average import running_average
 from tfen.training.turns import TURNS
+from tfen.training.twins import TWIN_PLACES, twins_loss
 
 
 class Game:
@@ -52,8 +53,9 @@ class Game:
         self.network_optimiser = self.accelerator.prepare_optimizer(make_optimiser(self._ours, settings.lr, settings))
         self.adversary_optimiser: torch.optim.Optimizer | None = None
         if network.adversary is not None:
+            own = replace(settings, optimiser=settings.adversary_optimiser or settings.optimiser)
             self.adversary_optimiser = self.accelerator.prepare_optimizer(
-                make_optimiser([network.adversary], settings.adversary_lr or settings.lr, settings)
+                make_optimiser([network.adversary], settings.adversary_lr or settings.lr, own)
             )
 
     def adversary_step(self, batch: Batch) -> dict[str, float]:
@@ -68,19 +70,25 @@ class Game:
             with torch.no_grad():
                 typical = network.clip_features(clips)
             scores, faces = gathered(network.face_scores(typical)), gathered(faces)
-            loss = identification_loss(scores, faces, self.settings.norm)
+            loss = identification_loss(scores, faces, self.settings.adversary_norm or self.settings.norm)
         self._update(self.adversary_optimiser, loss, [adversary])
         return {"face_loss": loss.item(), "face_accuracy": _share_right(scores, faces)}
 
-    def network_step(self, batch: Batch) -> dict[str, float]:
-        """Step 2: update E, D and T to minimise alpha * L_exp - L_face (Eqs. 3, 4, 6)."""
+    def network_step(self, batch: Batch, grown: float = 1.0) -> dict[str, float]:
+        """Step 2: update E, D and T to minimise alpha * L_exp - L_face (Eqs. 3, 4, 6), and L_twins where it is asked for.
+
+        `grown` is the share of its full weight that L_twins has.
+        """
         network, settings = self.network, self.settings
         network.train()
         clips, labels = batch.clips.to(self.accelerator.device), batch.expressions.to(self.accelerator.device)
         figures: dict[str, torch.Tensor] = {}
         with self._adversary_at_rest():
             with self.accelerator.autocast():
-                typical, labels = network.clip_features(clips), gathered(labels)
+                own, typical = (
+                    maps.unflatten(0, clips.shape[:2]) for maps in network.expression_and_typical(clips.flatten(0, 1))
+                )
+                labels = gathered(labels)
                 scores, features = self._expression_scores(typical)
                 loss = expression = expression_loss(scores, labels, settings.label_smoothing, self.class_weights_K)
                 if network.adversary is not None:
@@ -89,10 +97,16 @@ class Game:
                     figures["confusion_loss"] = confusion
                 elif settings.matched:
                     loss = settings.alpha * expression
-                if features is not None:
+                if network.variant.gathers and features is not None:
                     gathering = ec_stfl_loss(features, labels)
                     loss = loss + settings.ec_stfl_weight * gathering
                     figures["ec_stfl_loss"] = gathering
+                if settings.twins:
+                    place = TWIN_PLACES[settings.twins_at]
+                    alike = features if place.features is None else gathered(place.features(own, typical))
+                    assert alike is not None
+                    figures["twins_loss"] = twins_loss(alike, gathered(batch.takes.to(alike.device)))
+                    loss = loss + grown * settings.twins * figures["twins_loss"]
             self._update(self.network_optimiser, loss, self._ours)
         return {
             "loss": loss.item(),
@@ -102,13 +116,12 @@ class Game:
         }
 
     def _expression_scores(self, typical_BSCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return T's scores (B, K), and the features that EC-STFL gathers, of variants that have it, (B, C)."""
+        """Return T's scores (B, K), and its features of the clips (B, C) where a loss takes them."""
         temporal = self.network.temporal
-        if not self.network.variant.gathers:
+        if not self.network.variant.gathers and not self.settings.twins:
             return gathered(temporal(typical_BSCHW)), None
-        assert isinstance(temporal, ClipClassifier)
-        features = gathered(temporal.embed(typical_BSCHW))
-        return temporal.classify(features), features
+        scores, features = temporal.judge(typical_BSCHW)
+        return gathered(scores), gathered(features)
 
     @contextmanager
     def _adversary_at_rest(self) -> Iterator[None]:
@@ -137,7 +150,22 @@ class Game:
         """
         if self.network.adversary is None and not self.settings.matched:
             return False
+        if epoch <= self.settings.adversary_warmup:
+            return True
         return TURNS[self.settings.turns].adversary(iteration, epoch, self.settings.adversary_interval)
+
+    def restart_adversary(self, place: Place, seed: int) -> None:
+        """Give A new random weights where its time is over; what its optimiser remembers goes, too."""
+        every, adversary = self.settings.adversary_restart, self.network.adversary
+        begins = place.step == 0 and place.epoch > 1 and every and (place.epoch - 1) % every == 0
+        if not begins or adversary is None or self.adversary_optimiser is None:
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + place.epoch)
+            for part in adversary.modules():
+                if isinstance(part, (nn.Conv2d, nn.BatchNorm2d, nn.Linear)):
+                    part.reset_parameters()
+        self.adversary_optimiser.state.clear()
 
     def set_learning_rates(self, epoch: float) -> None:
         """Set the learning rates for a point in training, counted in epochs."""
@@ -193,11 +221,13 @@ def train(
     def step(batch: Batch, place: Place) -> Done:
         """Do lines 5 to 10 with a minibatch."""
         seed_step(seed, 1, place.iteration)
-        game.set_learning_rates(place.epoch - 1 + place.step * plan.batch_size / len(clips))
+        past = place.epoch - 1 + place.step * plan.batch_size / len(clips)
+        game.set_learning_rates(past)
+        game.restart_adversary(place, seed)
         if game.is_adversary_turn(place.iteration, place.epoch):
             figures = game.adversary_step(batch) if network.adversary is not None else {}
         else:
-            figures = game.network_step(batch)
+            figures = game.network_step(batch, min(1.0, past / plan.twins_ramp) if plan.twins_ramp else 1.0)
         if average is not None:
             average.update_parameters(network)
         return Done(figures, 1, len(batch.expressions) * processes.count())
@@ -220,7 +250,9 @@ def train(
         epochs=plan.epochs,
         items=len(clips),
         batch_size=plan.batch_size,
-        batches=lambda epoch, skip: clips.training(epoch, plan.batch_size, seed, skip),
+        batches=lambda epoch, skip: clips.training(
+            epoch, plan.batch_size, seed, skip, plan.twins_together if plan.twins else 1
+        ),
         step=step,
         measure=measured,
         parts=parts,

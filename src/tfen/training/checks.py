@@ -14,11 +14,13 @@ from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError
 from tfen.evaluation.claims import leaks_of
 from tfen.models.seresnet import LowerHalf
+from tfen.models.variants import VARIANTS
 from tfen.models.weights import build, load_imagenet
 from tfen.progress import say
 from tfen.training.faces import FaceNetwork
 from tfen.training.loop import Figures
 from tfen.training.network import load_start
+from tfen.training.twins import TWIN_PLACES
 from tfen.video.photographs import read_image
 
 SAMPLE = 24
@@ -54,6 +56,24 @@ def check_folds(folds: Sequence[Fold], dataset: PreparedSet) -> None:
         f"{name}, {count} times")  # fmt: skip
     for leak in leaks_of(folds):
         say(f"not subject-independent: {leak}")
+
+
+def check_twins(dataset: PreparedSet, settings: Settings) -> None:
+    """Check that a training that makes twins look alike has some, and a network to do it with.
+
+    Raises:
+        InputError: it has not.
+    """
+    if not settings.train.twins:
+        return
+    if not any(count > 1 for count in Counter(one.take for one in dataset.sequences if one.take).values()):
+        raise InputError(
+            f"{dataset.folder} has no twins, which --train.twins needs; make a set with `tfen synth --twins 4`"
+        )
+    if not VARIANTS[settings.model.variant].extracts and TWIN_PLACES[settings.train.twins_at].features is not None:
+        raise InputError(
+            f"the network {settings.model.variant} takes the frames as they are and has no TFE; add --train.twins-at t"
+        )
 
 
 def check_frames(dataset: PreparedSet) -> None:

@@ -23,7 +23,7 @@ from tfen.progress import say
 from tfen.spread import Cluster, spread
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
-from tfen.training.checks import Estimate, check_folds, check_frames, check_room, check_start
+from tfen.training.checks import Estimate, check_folds, check_frames, check_room, check_start, check_twins
 from tfen.training.claim import claim_run
 from tfen.training.devices import make_accelerator
 from tfen.training.fold import FoldWorker
@@ -110,6 +110,7 @@ def begin(
     missing = run.missing()
     if missing:  # an error here is better than one after hours of other folds
         check_folds([folds[number] for number in missing], dataset)
+        check_twins(dataset, settings)
         check_frames(dataset)
         check_room(out, settings, len(dataset.expressions), len(missing), len(dataset.subjects))
         check_start(settings, dataset.expressions)

@@ -140,6 +140,7 @@ def _description(fold: Fold, trained: Trained, accuracy: float, temperature: flo
         "train_subjects": list(subjects_of(fold.train)),
         "validation_subjects": list(subjects_of(fold.validation)),
         "test_subjects": list(subjects_of(fold.test)),
+        **({"twins_apart": apart} if (apart := fold.twins_apart()) else {}),
         "train_sequences": [one.name for one in fold.train],
         "validation_sequences": [one.name for one in fold.validation],
         "epoch": trained.epoch,

@@ -48,7 +48,7 @@ def train_landmarks(
         InputError: the set has no landmarks, or `out` exists.
     """
     must_be_new(out)
-    held_out = validation_split(dataset.subjects, 1 / 12, np.random.default_rng([seed, 2]))
+    held_out = validation_split(dataset.groups, 1 / 12, np.random.default_rng([seed, 2]))
     train = _load(dataset, dataset.of_subjects(set(dataset.subjects) - held_out))
     test = _load(dataset, dataset.of_subjects(held_out))
     torch.manual_seed(seed)

@@ -7,7 +7,7 @@ import numpy as np
 from tfen import processes
 from tfen.config import CHECKPOINT_MINUTES, Settings
 from tfen.data.clips import FrameStore
-from tfen.data.folds import validation_split
+from tfen.data.folds import groups_of, validation_split
 from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.protocols import SELECTIONS
 from tfen.errors import InputError, TfenError
@@ -17,7 +17,7 @@ from tfen.inference.prediction import predict_sequences
 from tfen.models.weights import load_torch, save_network
 from tfen.stopping import Stop, Stopped
 from tfen.training.checkpoints import Checkpointer
-from tfen.training.checks import check_start
+from tfen.training.checks import check_start, check_twins
 from tfen.training.claim import claim_run
 from tfen.training.devices import make_accelerator
 from tfen.training.network import Trained, train_network
@@ -26,12 +26,13 @@ from tfen.training.network import Trained, train_network
 def held_back(dataset: PreparedSet, settings: Settings) -> frozenset[str]:
     """Return the subjects of a set that `train_on_all` leaves out of the training to choose the epoch by.
 
-    Of a joined set these are the subjects that each of its sets would hold back alone.
+    Of a joined set these are the subjects that each of its sets would hold back alone. Twins stay together.
     """
 
     def of(subjects: tuple[str, ...]) -> frozenset[str]:
         rng = np.random.default_rng([settings.train.seed, 2])
-        return validation_split(subjects, settings.folds.validation_share, rng)
+        own = groups_of(dataset.of_subjects(frozenset(subjects)))
+        return validation_split(own, settings.folds.validation_share, rng)
 
     return frozenset().union(*(of(subjects) for subjects in dataset.subjects_by_set))
 
@@ -69,6 +70,7 @@ def train_on_all(
         checkpointer.clear()
         return f"{out}: trained before"
     must_be_new(out, but=checkpointer.folder)
+    check_twins(dataset, settings)
     check_start(settings, dataset.expressions)
     start = load_torch(init, "start from") if init else None
     if processes.number() == 0:
