@@ -7,7 +7,9 @@ import pytest
 from conftest import SMALL, refuses, tfen
 
 from tfen.data.prepared import SequenceRecord
+from tfen.evaluation.erasure import fit_eraser
 from tfen.evaluation.figures import class_distances, tsne
+from tfen.evaluation.frontier import beaten, read_setting
 from tfen.evaluation.leakage import (
     cosine,
     equal_error_rate,
@@ -125,3 +127,59 @@ def test_known_factors_are_regressed_on_a_synthetic_set(synthetic_set: Path, tmp
 def test_a_run_that_is_not_there_is_refused(tmp_path: Path) -> None:
     refuses("leakage", tmp_path, says="no finished run")
     refuses("figures", tmp_path, says="no finished run")
+
+
+def test_the_eraser_leaves_nothing_that_a_linear_classifier_finds_and_changes_no_more_than_it_must() -> None:
+    rng = np.random.default_rng(0)
+    concept = rng.integers(0, 4, 300)
+    x = rng.normal(size=(300, 12)) @ rng.normal(size=(12, 12)) + rng.normal(size=(4, 12))[concept] * 2
+    labels = np.eye(4)[concept]
+    erase = fit_eraser(x, concept)
+    left = erase(x)
+    covariance = (left - left.mean(0)).T @ (labels - labels.mean(0)) / len(x)
+    assert np.abs(covariance).max() < 1e-9
+    assert linear_probe(x, concept, x).tolist() != linear_probe(left, concept, left).tolist()
+    assert (linear_probe(left, concept, left) == concept).mean() < 0.4
+    # the oblique projection is the nearest of all: the orthogonal one along the same directions moves further
+    centred = x - x.mean(0)
+    axes = np.linalg.svd(centred.T @ (labels - labels.mean(0)), full_matrices=False)[0][:, :3]
+    orthogonal = centred - centred @ axes @ axes.T
+    assert ((left - x) ** 2).sum() < ((orthogonal - centred) ** 2).sum()
+    np.testing.assert_allclose(erase(left), left, atol=1e-8)
+    shifted = fit_eraser(x * 3 + 1, concept)(x * 3 + 1)
+    np.testing.assert_allclose(shifted, left * 3 + 1, atol=1e-7)
+
+
+def test_an_eraser_of_more_people_than_dimensions_leaves_one_point() -> None:
+    rng = np.random.default_rng(1)
+    concept = np.arange(60) % 20
+    x = rng.normal(size=(60, 5)) + rng.normal(size=(20, 5))[concept]
+    assert np.abs(fit_eraser(x, concept)(x) - x.mean(0)).max() < 1e-9
+
+
+def measured(folder: Path, accuracy: float, adversary: float, place: str = "TFE") -> Path:
+    folder.mkdir(parents=True)
+    row = {"place": place, "measure": "identity_adversary", "value": adversary, "low": adversary - 0.1,
+           "high": adversary + 0.1, "chance": 0.08}  # fmt: skip
+    about = {"run": str(folder), "set": "x", "folds": 2, "accuracy": accuracy, "measures": [row]}
+    (folder / "leakage.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_the_frontier_holds_what_nothing_beats_in_both_respects(tmp_path: Path) -> None:
+    folders = [
+        measured(tmp_path / name, *figures)
+        for name, figures in {
+            "good": (0.9, 0.3), "better": (0.92, 0.6), "worse": (0.85, 0.5), "same": (0.9, 0.3), "plain": (0.8, 0.2)
+        }.items()
+    ]  # fmt: skip
+    settings = [read_setting(folder) for folder in folders]
+    assert beaten(settings, "identity_adversary") == {"worse"}
+    done = tfen("frontier", *folders, "--out", tmp_path / "deep" / "frontier.png")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("better")
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"frontier.png", "frontier.pdf", "frontier.csv"}
+    refuses(tfen("frontier", folders[0]), "two measured runs")
+    refuses(tfen("frontier", folders[0], tmp_path), "leakage.json")
+    (tmp_path / "good" / "leakage.json").write_text('{"run": "a", "measures": []}')
+    refuses(tfen("frontier", *folders[:2]), "measure it again")

@@ -42,6 +42,7 @@ COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
         "report": (results.report, "tfen report run"),
         "figures": (results.figures, "tfen figures run --beside other-run"),
         "leakage": (results.leakage, "tfen leakage run"),
+        "frontier": (results.frontier, "tfen frontier run-a/leakage run-b/leakage --out frontier.png"),
         "info": (results.info, "tfen info --preset paper-ckplus --json"),
     },
     "Weights": {

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from tfen.cli.options import Experiment, Flags
+from tfen.cli.options import Experiment, Files, Flags
 from tfen.config import ModelSettings, Settings
 
 
@@ -66,6 +66,25 @@ def leakage(run: Path, *, out: Path | None = None, adversary: bool = True, set: 
             chance = "" if there[0].chance is None else f"{there[0].chance:>8.3f}"
             print(f"{words:<36}{cells}{chance}")
     print(f"{out}/index.html")
+
+
+def frontier(
+    measured: Annotated[list[Path], Files], *, out: Path = Path("frontier.png"), names: tuple[str, ...] = ()
+) -> None:
+    """Draw accuracy against identity of several runs: what each pays for taking the person out.
+
+    Args:
+        measured: Folders of `tfen leakage`, two at least.
+        out: Picture to write; a PDF and a CSV come beside it.
+        names: Of the runs, in the same order; their folders' names if not given.
+    """
+    from tfen.evaluation.frontier import write_frontier
+
+    settings = write_frontier(measured, out, names)
+    for one in sorted(settings, key=lambda one: -one.accuracy):
+        identity = ", ".join(f"{name} {value:.3f}" for name, value in one.identity.items())
+        print(f"{one.name:<28} accuracy {one.accuracy:.3f}, {identity}")
+    print(out)
 
 
 def info(

@@ -6,7 +6,7 @@ with probes fitted on the training subjects. On a synthetic set the generator's 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
 from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, latex_table, render, save_figure
+from tfen.evaluation.erasure import fit_eraser
 from tfen.evaluation.features import Features, RunFold, extract, feature_maps, open_folds
 from tfen.files import clear_errors, read_json, write_csv, write_json, write_text
 from tfen.models.seresnet import UpperHalf
@@ -32,7 +33,8 @@ from tfen.progress import meter
 from tfen.training.loop import Done, Loop, Place
 
 Array = np.ndarray
-PLACES = ("F", "E", "TFE", "T")
+PLACES = ("F", "E", "TFE", "LEACE", "T")
+"""LEACE is what T sees, TFE or E, after the linear erasure of the subject that was fitted on the training people."""
 RESAMPLES = 300
 ADVERSARY_EPOCHS = 30
 MEASURES = {
@@ -85,7 +87,9 @@ def measure_leakage(run: Path, out: Path, adversary: bool = True, set_folder: Pa
             scores = [fold[place, measure] for fold in per_fold if (place, measure) in fold]
             if scores:
                 rows.append(_pool(place, measure, scores))
-    _write(out, run, dataset, rows, len(folds))
+    tested = sum(len(fold.testing) for fold in folds)
+    accuracy = sum(fold.accuracy * len(fold.testing) for fold in folds) / tested
+    _write(out, run, dataset, rows, len(folds), accuracy)
     return rows
 
 
@@ -109,7 +113,7 @@ def _pool(place: str, measure: str, scores: list[_Scores]) -> Measured:
 
 
 def _measure_fold(dataset: PreparedSet, fold: RunFold, adversary: bool) -> dict[tuple[str, str], _Scores]:
-    unseen, seen = extract(fold, fold.testing), extract(fold, fold.training)
+    unseen, seen = _with_erased(extract(fold, fold.testing), extract(fold, fold.training))
     subjects = np.array([sequence.subject for sequence in unseen.sequences])
     expressions = np.array([sequence.expression for sequence in unseen.sequences])
     trained_on = np.array([sequence.expression for sequence in seen.sequences])
@@ -150,6 +154,19 @@ def _measure_fold(dataset: PreparedSet, fold: RunFold, adversary: bool) -> dict[
     for (place, measure), value in _known_factors(dataset, fold, unseen, seen).items():
         out[place, measure] = _Scores(value, np.zeros(0), 0.0)
     return out
+
+
+def _with_erased(unseen: Features, seen: Features) -> tuple[Features, Features]:
+    """Return the features with those of LEACE, erased from what T sees; as they are where T sees frames."""
+    place = next((name for name in ("TFE", "E") if name in seen.clips), None)
+    if place is None:
+        return unseen, seen
+    erase = fit_eraser(seen.clips[place], np.array([sequence.subject for sequence in seen.sequences]))
+
+    def both(own: Features) -> Features:
+        return replace(own, clips={**own.clips, "LEACE": erase(own.clips[place])})
+
+    return both(unseen), both(seen)
 
 
 def _weights(drawn: Array, people: list[str], subjects: Array) -> Array:
@@ -348,11 +365,12 @@ def _ridge_r2(x_seen: Array, y_seen: Array, x: Array, y: Array, groups: Array) -
     return float(r2_score(y[:, varies], model.predict(scaler.transform(x)), multioutput="uniform_average"))
 
 
-def _write(out: Path, run: Path, dataset: PreparedSet, rows: list[Measured], folds: int) -> None:
+def _write(out: Path, run: Path, dataset: PreparedSet, rows: list[Measured], folds: int, accuracy: float) -> None:
     with clear_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     plain = [vars(row) for row in rows]
-    write_json(out / "leakage.json", {"run": str(run), "set": dataset.name, "folds": folds, "measures": plain})
+    about = {"run": str(run), "set": dataset.name, "folds": folds, "accuracy": accuracy}
+    write_json(out / "leakage.json", {**about, "measures": plain})
     write_csv(out / "leakage.csv", ("measure", "place", "value", "low", "high", "chance"), plain)
     table = []
     for measure, words in MEASURES.items():
@@ -387,18 +405,18 @@ def _picture(rows: list[Measured]) -> Figure:
         ("expression_auc", "same expression?\nAUC"),
     ]
     shown = [(measure, words) for measure, words in shown if any(row.measure == measure for row in rows)]
-    colours = {"F": GREY, "E": ORANGE, "TFE": BLUE, "T": GREEN}
+    colours = {"F": GREY, "E": ORANGE, "TFE": BLUE, "LEACE": "#9bbfd6", "T": GREEN}
     figure, axes = plt.subplots(figsize=(1.35 * len(shown) + 1.2, 3.0))
     for k, (measure, _) in enumerate(shown):
         for row in (row for row in rows if row.measure == measure):
-            at = k + 0.2 * (PLACES.index(row.place) - 1.5)
-            axes.bar(at, row.value, 0.18, color=colours[row.place], label=row.place if k == 0 else None)
+            at = k + 0.17 * (PLACES.index(row.place) - 2)
+            axes.bar(at, row.value, 0.15, color=colours[row.place], label=row.place if k == 0 else None)
             if row.low is not None and row.high is not None:
                 axes.plot([at, at], [row.low, row.high], color="#333", lw=1)
             if row.chance is not None:
-                axes.plot([at - 0.1, at + 0.1], [row.chance, row.chance], color="#111", lw=1, ls=":")
+                axes.plot([at - 0.085, at + 0.085], [row.chance, row.chance], color="#111", lw=1, ls=":")
     axes.set_xticks(range(len(shown)), [words for _, words in shown], fontsize=8)
     axes.set(ylim=(0, 1.02), ylabel="share, or area under the curve")
     axes.set_title("Subjects never seen in training; lines: 95 % interval over subjects; dots: chance", fontsize=9)
-    axes.legend(frameon=False, ncols=4, loc="upper right", bbox_to_anchor=(1, -0.18))
+    axes.legend(frameon=False, ncols=5, loc="upper right", bbox_to_anchor=(1, -0.18))
     return figure

@@ -53,7 +53,9 @@ def write_report(run: Path | str, out: Path | str | None = None, place: Path | N
     pictures = {"confusion": write_confusion(out, counts, expressions)}
     histories = [_history(path) for path in sorted(run.glob("fold-*/metrics.jsonl"))]
     pictures["folds"] = save_figure(_fold_bars(folds, figures), out / "folds.png")
-    pictures["curves"] = save_figure(_curves(histories), out / "curves.png")
+    pictures["curves"] = save_figure(
+        _curves(histories, float(np.mean([_chance(fold) for fold in folds]))), out / "curves.png"
+    )
     pictures["calibration"] = save_figure(_calibration(predictions, folds, expressions), out / "calibration.png")
     dataset = _dataset(read, place)
     groups = [] if dataset is None else _subgroups(dataset, predictions)
@@ -93,7 +95,7 @@ def dead_opponent(histories: list[list[dict[str, Any]]], folds: list[dict[str, A
     """
     below = counted = 0
     for history, fold in zip(histories, folds):
-        chance = 1 / max(1, fold.get("faces") or len(fold["train_subjects"]))
+        chance = _chance(fold)
         rates = [row["face_accuracy"] for row in history if "face_accuracy" in row]
         counted += len(rates)
         below += sum(rate < 2 * chance for rate in rates)
@@ -105,6 +107,11 @@ def dead_opponent(histories: list[list[dict[str, Any]]], folds: list[dict[str, A
             "the game."
         )
     return f"In {below} of {counted} epochs the adversary recognised faces less than twice as often as chance."
+
+
+def _chance(fold: dict[str, Any]) -> float:
+    """Return how often A would be right in a fold if it guessed."""
+    return 1 / max(1, fold.get("faces") or len(fold["train_subjects"]))
 
 
 def _history(path: Path) -> list[dict[str, Any]]:
@@ -130,7 +137,8 @@ def _fold_bars(folds: list[dict[str, Any]], figures: dict[str, Any]) -> Figure:
     return figure
 
 
-def _curves(histories: list[list[dict[str, Any]]]) -> Figure:
+def _curves(histories: list[list[dict[str, Any]]], chance: float) -> Figure:
+    """Draw losses and accuracies of both players over the epochs; `chance` is A's."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 2.7), layout="constrained")
 
     def draw(axes: Axes, key: str, label: str, colour: str, scale: float = 1) -> None:
@@ -151,6 +159,8 @@ def _curves(histories: list[list[dict[str, Any]]]) -> Figure:
     draw(right, "expression_accuracy", "expression, training", BLUE, 100)
     draw(right, "validation_accuracy", "expression, validation", GREEN, 100)
     draw(right, "face_accuracy", "faces, adversary", ORANGE, 100)
+    if any("face_accuracy" in row for history in histories for row in history):
+        right.axhline(100 * chance, color=ORANGE, lw=1, ls=":", label=f"chance of the adversary, {100 * chance:.1f} %")
     left.set(xlabel="epoch", ylabel="loss")
     right.set(xlabel="epoch", ylabel="accuracy, %", ylim=(0, 102))
     for axes in (left, right):
