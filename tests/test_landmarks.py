@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import refuses, tfen
+from conftest import contents, refuses, tfen
 
+from tfen.data.prepared import open_set
 from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, Landmarker, LandmarkNetwork, look, standardised
-from tfen.training.landmarks import FLIPPED, _jittered
+from tfen.stopping import Stop, Stopped
+from tfen.training.landmarks import FLIPPED, _jittered, train_landmarks
 
 
 def test_mirrored_landmarks_keep_their_meaning() -> None:
@@ -106,3 +108,32 @@ def test_the_network_sees_neither_brightness_nor_contrast() -> None:
     assert network(standardised(square)).detach().numpy() == pytest.approx(
         network(standardised(square * 2 + 20)).detach().numpy(), abs=1e-4
     )
+
+
+def test_a_training_that_was_stopped_ends_with_the_same_bytes(synthetic_set: Path, tmp_path: Path) -> None:
+    dataset = open_set(synthetic_set)
+
+    class After(Stop):
+        """Asks for the end after some steps; None: never."""
+
+        def __init__(self, steps: int | None) -> None:
+            super().__init__()
+            self.left = steps
+
+        @property
+        def asked(self) -> bool:
+            self.left = None if self.left is None else self.left - 1
+            return self.left == 0
+
+    def train(out: Path, steps: int | None = None, epochs: int = 3) -> None:
+        train_landmarks(dataset, out, epochs, batch_size=8, width=8, seed=3, stop=After(steps))
+
+    train(tmp_path / "whole")
+    for steps in (2, 3):
+        with pytest.raises(Stopped):
+            train(tmp_path / "stopped", steps)
+        assert not (tmp_path / "stopped/config.json").exists()
+    with pytest.raises(InputError, match="epochs = 3, not 5"):
+        train(tmp_path / "stopped", epochs=5)
+    train(tmp_path / "stopped")
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")

@@ -192,8 +192,15 @@ def train(
         print(train_on_all(dataset, out, settings, init, checkpoints.checkpoint_minutes, stop))
 
 
-def train_landmarks(set: Path, out: Path, *, epochs: int = 30, seed: int = 0) -> None:
-    """Train the landmark network on a synthetic set made with --framing 1.6.
+def train_landmarks(
+    set: Path,
+    out: Path,
+    *,
+    epochs: int = 30,
+    seed: int = 0,
+    checkpoints: Annotated[Checkpoints, Flags] = Checkpoints(),  # noqa: B008
+) -> None:
+    """Train the landmark network on a synthetic set made with --framing 1.6. Stopped and started again it goes on.
 
     Args:
         set: A set made by `tfen synth`.
@@ -201,12 +208,16 @@ def train_landmarks(set: Path, out: Path, *, epochs: int = 30, seed: int = 0) ->
         epochs: Passes over the frames.
         seed: Of everything random.
     """
+    from tfen import stopping
     from tfen.data.prepared import open_set
     from tfen.training import landmarks
 
     if epochs < 1:
         raise InputError(f"--epochs is {epochs}, expected at least 1")
-    figures = landmarks.train_landmarks(open_set(set), out, epochs, seed=seed)
+    with stopping.listening() as stop:
+        figures = landmarks.train_landmarks(
+            open_set(set), out, epochs, seed=seed, minutes=checkpoints.checkpoint_minutes, stop=stop
+        )
     print(
         f"{out}: error {100 * figures['held_out_error']:.2f} % of the eye corners' distance on "
         f"{figures['held_out_subjects']} held-out subjects"

@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from tfen.config import CHECKPOINT_MINUTES
 from tfen.data.folds import validation_split
 from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
 from tfen.files import must_be_new, write_json
+from tfen.folders import Format, claim
 from tfen.models.weights import save_weights
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
@@ -22,6 +24,7 @@ from tfen.training.loop import Done, Loop, Place
 from tfen.video.photographs import read_image
 
 Array = np.ndarray
+TRAINING = Format("a training of the landmark network", "training.json")
 FLIPPED = np.array(
     [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36]
     + [41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
@@ -37,24 +40,31 @@ def train_landmarks(
     lr: float = 2e-3,
     width: int = 24,
     seed: int = 0,
+    minutes: float = CHECKPOINT_MINUTES,
     stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Train on a synthetic set, write `landmarks.safetensors` (half precision) and `config.json`; return the figures.
 
     A twelfth of the subjects is held out; the error on them is the mean distance of the 68 points over the distance of
-    the outer eye corners.
+    the outer eye corners. An interrupted training goes on from its last checkpoint, which lies in `out` until it is done.
+
+    Args:
+        minutes: between checkpoints.
+        stop: whether somebody asks for the end.
 
     Raises:
-        InputError: the set has no landmarks, or `out` exists.
+        InputError: the set has no landmarks, or `out` holds something else, or a training with other settings.
     """
-    must_be_new(out)
+    checkpoints = Checkpointer(out / "checkpoint", minutes, stop)
+    must_be_new(out, but=checkpoints.folder)
+    begun = {"set": dataset.content, "epochs": epochs, "batch_size": batch_size, "lr": lr, "width": width, "seed": seed}
     held_out = validation_split(dataset.groups, 1 / 12, np.random.default_rng([seed, 2]))
     train = _load(dataset, dataset.of_subjects(set(dataset.subjects) - held_out))
     test = _load(dataset, dataset.of_subjects(held_out))
     torch.manual_seed(seed)
     network = LandmarkNetwork(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loop = _loop(network, train, test, epochs, batch_size, lr, np.random.default_rng([seed, 9]))
-    history = loop.run(Checkpointer(stop=stop))
+    claim(out / "checkpoint", TRAINING, begun)
+    history = _loop(network, train, test, epochs, batch_size, lr, seed).run(checkpoints)
     save_weights(out / "landmarks.safetensors", {name: value.half() for name, value in network.state_dict().items()})
     figures = {
         "faces": len(train),
@@ -66,6 +76,7 @@ def train_landmarks(
         "seed": seed,
     }
     write_json(out / "config.json", figures)
+    checkpoints.clear()
     return figures
 
 
@@ -80,26 +91,31 @@ def _loop(
     epochs: int,
     batch_size: int,
     lr: float,
-    rng: np.random.Generator,
+    seed: int,
 ) -> Loop[list[_Face]]:
-    """Return the training of a network: AdamW under one rise and fall of the learning rate."""
+    """Return the training of a network: AdamW under one rise and fall of the learning rate.
+
+    Every epoch and every step has its own random numbers, so that a training goes on as if nothing had stopped it.
+    """
     optimiser = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.02)
     steps = -(-len(train) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
 
     def batches(epoch: int, skip: int) -> Iterator[list[_Face]]:
         network.train()
-        order = rng.permutation(len(train))
-        for k in range(0, len(order), batch_size):
+        order = np.random.default_rng([seed, 9, epoch]).permutation(len(train))
+        for k in range(skip * batch_size, len(order), batch_size):
             yield [train[i] for i in order[k : k + batch_size]]
 
     def step(faces: list[_Face], place: Place) -> Done:
+        rng = np.random.default_rng([seed, 10, place.iteration])
         squares, points = zip(*(_jittered(image, own, rng) for image, own in faces))
         x = disturbed(torch.from_numpy(np.stack(squares)), rng)
         loss = landmark_loss(network, x, torch.from_numpy(np.stack(points)).float())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        schedule.last_epoch = place.iteration - 1  # its state is not kept: it follows from the step
         schedule.step()
         return Done({"loss": loss.item() * len(faces)}, len(faces), len(faces))
 
@@ -113,6 +129,7 @@ def _loop(
         batches=batches,
         step=step,
         measure=lambda epoch: {"error": _error(network.eval(), test)},
+        parts={"network": network, "optimiser": optimiser},
         note=lambda one: f"epoch {one['epoch']}: loss {one['loss']:.5f}, error on held-out subjects {one['error']:.4f}",
     )
 
