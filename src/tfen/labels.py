@@ -47,9 +47,9 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     Raises:
         InputError: fewer than two expressions.
     """
-    found = set(names)
-    known = [name for name in EXPRESSIONS if name in found]
-    ordered = (*known, *sorted(found - set(known)))
+    present = set(names)
+    known = [name for name in EXPRESSIONS if name in present]
+    ordered = (*known, *sorted(present - set(known)))
     if len(ordered) < 2:
         raise InputError(
             f"found {len(ordered)} expression ({', '.join(ordered) or 'none'}); at least two are needed to tell apart"

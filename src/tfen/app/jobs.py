@@ -57,7 +57,7 @@ class Job:
     listeners: int = 0
     left: float = field(default_factory=time.monotonic)
     """When the last listener left."""
-    told: Path | None = None
+    renamed: Path | None = None
     """Folder of the results with the names that a user gave."""
 
     @property
@@ -282,7 +282,7 @@ class Jobs:
 
 def whole(jobs: Jobs, job: Job) -> dict[str, Any]:
     """Return all results of a finished job, as plain values."""
-    out = job.told or job.out
+    out = job.renamed or job.out
     tables = {
         name: [_numbers(one) for one in read_csv(out / f"{name}.csv", ("file", "face"), name)]
         for name in ("episodes", "summary")

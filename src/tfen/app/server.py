@@ -237,7 +237,7 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
         """Name faces, and tell which numbers are one person; all tables are written anew. An empty list undoes it."""
         job = _done(jobs().find(id))
         expressions = (await asyncio.to_thread(analyzers.load, analyzers.name_of(job.wishes))).expressions
-        job.told = await asyncio.to_thread(tell_anew, job, people.people, expressions) if people.people else None
+        job.renamed = await asyncio.to_thread(tell_anew, job, people.people, expressions) if people.people else None
         return await _all_of(jobs(), job)
 
     @app.get(
@@ -251,7 +251,7 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
         if file not in DOWNLOADS:
             raise Refused(404, f"there is no such file; choose from {', '.join(DOWNLOADS)}")
         place, kind = DOWNLOADS[file]
-        folder = next((one for one in (job.told, job.out) if one is not None and (one / place).is_file()), None)
+        folder = next((one for one in (job.renamed, job.out) if one is not None and (one / place).is_file()), None)
         if folder is None:
             raise Refused(404, f"this analysis has no {file}")
         return FileResponse(folder / place, media_type=kind, headers=_as_attachment(f"{Path(job.name).stem}-{file}"))
@@ -282,8 +282,8 @@ def _add_runs(app: FastAPI, runs: Path | None) -> None:
     @app.get("/api/runs", tags=["runs"])
     async def list_runs() -> list[answers.Run]:
         """List the finished cross-validations found in the folder that the server was given."""
-        found = [] if runs is None else await asyncio.to_thread(summaries, runs)
-        return [answers.Run.model_validate(one) for one in found]
+        listed = [] if runs is None else await asyncio.to_thread(summaries, runs)
+        return [answers.Run.model_validate(one) for one in listed]
 
     if runs is not None:
         app.mount("/runs", StaticFiles(directory=runs, html=True), name="runs")

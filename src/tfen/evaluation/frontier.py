@@ -46,9 +46,9 @@ def read_setting(folder: Path, name: str = "") -> Setting:
     path = folder / "leakage.json"
     if not path.exists():
         raise InputError(f"{folder} has no leakage.json; measure a run with `tfen leakage RUN` and give its folder")
-    found = read_values(path, "the measures of `tfen leakage`", {"measures": list, "run": str})
-    rows: list[dict[str, Any]] = found["measures"]
-    accuracy = found.get("accuracy")
+    known = read_values(path, "the measures of `tfen leakage`", {"measures": list, "run": str})
+    rows: list[dict[str, Any]] = known["measures"]
+    accuracy = known.get("accuracy")
     if not isinstance(accuracy, (int, float)):
         raise InputError(f"{path} does not say how accurate the run is; measure it again with `tfen leakage`")
     place = "TFE" if any(row["place"] == "TFE" for row in rows) else "E"
@@ -59,7 +59,7 @@ def read_setting(folder: Path, name: str = "") -> Setting:
         )
     columns = {key: {name: row[key] for name, row in own.items()} for key in ("value", "low", "high", "chance")}
     return Setting(
-        name or Path(found["run"]).name,
+        name or Path(known["run"]).name,
         float(accuracy),
         columns["value"],
         columns["low"],

@@ -129,10 +129,10 @@ class Landmarker:
                 f"{weights} does not exist; train landmarks with `tfen train-landmarks`, or give their file"
             )
         try:
-            found = {name: value.float() for name, value in load_file(weights).items()}
-            width = found["stem.0.weight"].shape[0]
+            stored = {name: value.float() for name, value in load_file(weights).items()}
+            width = stored["stem.0.weight"].shape[0]
             network = LandmarkNetwork(width)
-            network.load_state_dict(found)
+            network.load_state_dict(stored)
         except (SafetensorError, KeyError, RuntimeError) as error:
             raise InputError(f"{weights} holds no landmark network: {str(error).splitlines()[0]}") from None
         self._network = folded(network)
@@ -163,15 +163,15 @@ class Landmarker:
 
     def _look(self, image: Array, places: Sequence[tuple[Array, float]]) -> list[tuple[Array, float]]:
         """Look at squares (centre, side), each time around what was found before."""
-        found: list[tuple[Array, float]] = []
+        judged: list[tuple[Array, float]] = []
         for _ in range(LOOKS if places else 0):
             squares = np.stack([look(image, *place) for place in places])
             with torch.inference_mode():
                 points_BP2, spreads = self._network.points_and_spreads(self._network.heat_maps(standardised(squares)))
             points = [c + (own - 0.5) * side for own, (c, side) in zip(points_BP2.numpy(), places)]
-            found = [(own, float(doubt)) for own, doubt in zip(points, spreads.mean(1))]
+            judged = [(own, float(doubt)) for own, doubt in zip(points, spreads.mean(1))]
             places = [around(own) for own in points]
-        return found
+        return judged
 
 
 def _around_box(box: Box) -> tuple[Array, float]:
@@ -228,8 +228,8 @@ def _same_again(image: Array, face: Face, points: Array, landmarker: Landmarker)
         (left + width * (x + 0.5 - size / 2), top + height * (y + 0.5 - size / 2), width * size, height * size)
         for x, y, size in ELSEWHERE
     ]
-    found = np.stack([points, *(own for own, _ in landmarker.judge_all(image, others))])
-    return float(np.linalg.norm(found - found.mean(0), axis=2).mean()) <= MOST_SPREAD * apart
+    looks = np.stack([points, *(own for own, _ in landmarker.judge_all(image, others))])
+    return float(np.linalg.norm(looks - looks.mean(0), axis=2).mean()) <= MOST_SPREAD * apart
 
 
 @cache

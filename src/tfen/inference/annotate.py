@@ -112,7 +112,7 @@ class AnnotatedFilm:
         if time - begin > 2 * self._step + (end - begin):
             return []
         share = 0.0 if end == begin else min(1.0, (time - begin) / (end - begin))
-        found = []
+        between = []
         for face, one in before.items():
             other = after.get(face, one)
             assert one.box is not None and other.box is not None
@@ -123,7 +123,7 @@ class AnnotatedFilm:
                 for name in self._expressions
             }
             near = one if share < 0.5 else other
-            found.append(
+            between.append(
                 Result(
                     time,
                     one.frame,
@@ -138,7 +138,7 @@ class AnnotatedFilm:
                     confidence=near.confidence,
                 )
             )
-        return found
+        return between
 
     def _drawn(self, time: float, scale: float, picture: Array, faces: list[Result]) -> Array:
         size = picture.shape[1], picture.shape[0]

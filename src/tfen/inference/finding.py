@@ -128,13 +128,13 @@ class FaceFinder:
         if self._is_cut(image):
             self._tracker.cut()
             self._before = []
-        found: list[tuple[Array, Place, float]] = []
+        accepted: list[tuple[Array, Place, float]] = []
 
         def accept(points: Array, score: float) -> bool:
             place = place_from_landmarks(points, "eyes")
-            if _taken(place, [own for _, own, _ in found]):
+            if _taken(place, [own for _, own, _ in accepted]):
                 return False
-            found.append((points, place, score))
+            accepted.append((points, place, score))
             return True
 
         for face, points in confirmed(image, self._detector.detect(image), self._landmarker):
@@ -143,17 +143,17 @@ class FaceFinder:
         for one in self._before:
             waited = self._alone.get(one.face, 0) + 1
             place = place_from_landmarks(one.points, "eyes")
-            if waited > self._patience or _taken(place, [own for _, own, _ in found]):
+            if waited > self._patience or _taken(place, [own for _, own, _ in accepted]):
                 continue
             points, doubt = self._landmarker.follow(image, one.points)
             if doubt <= MOST_DOUBT and accept(points, 0.0):
                 alone[one.face] = waited
         self._alone = alone
-        boxes = [_box(place) for _, place, _ in found]
+        boxes = [_box(place) for _, place, _ in accepted]
         numbers = self._tracker.update(boxes)
         return [
             self._seen(image, number, box, *own)
-            for number, box, own in sorted(zip(numbers, boxes, found), key=lambda item: item[0])
+            for number, box, own in sorted(zip(numbers, boxes, accepted), key=lambda item: item[0])
         ]
 
     def _seen(self, image: Array, number: int, box: Box, points: Array, place: Place, score: float) -> Seen:

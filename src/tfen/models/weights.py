@@ -189,14 +189,14 @@ def read_weights(path: Path) -> Weights:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        stored = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, OSError) as error:
         raise InputError(f"{path} is no weights file that can be read safely: {str(error).splitlines()[0]}") from None
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    if isinstance(stored, dict) and isinstance(stored.get("state_dict"), dict):
+        stored = stored["state_dict"]
+    if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
         raise InputError(f"{path} holds no table of weights; expected a state dict")
-    return {name.removeprefix("module."): value for name, value in found.items()}
+    return {name.removeprefix("module."): value for name, value in stored.items()}
 
 
 def load_fitting(module: nn.Module, weights: Weights, what: str, silent: str | None = None) -> list[str]:

@@ -301,11 +301,11 @@ def _nearest_skin(points: Array, head: Head, shape: Shape) -> _Skin:
         points=wp.array(shape.neutral.astype(np.float32), dtype=wp.vec3),
         indices=wp.array(skin.astype(np.int32).ravel(), dtype=wp.int32),
     )
-    found = wp.zeros(len(points), dtype=wp.vec4)
+    nearest_points = wp.zeros(len(points), dtype=wp.vec4)
     faces = wp.zeros(len(points), dtype=wp.int32)
     asked = wp.array(points.astype(np.float32), dtype=wp.vec3)
-    wp.launch(nearest_on_mesh, dim=len(points), inputs=[mesh.id, asked, found, faces])
-    nearest, triangle = found.numpy(), faces.numpy()
+    wp.launch(nearest_on_mesh, dim=len(points), inputs=[mesh.id, asked, nearest_points, faces])
+    nearest, triangle = nearest_points.numpy(), faces.numpy()
     a, b, c = (shape.neutral[skin[triangle, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12

@@ -297,12 +297,12 @@ def cast(surface: Surface, view: View, lights: Lights, out: wp.array(dtype=wp.ve
 def nearest_on_mesh(
     mesh: wp.uint64,
     points: wp.array(dtype=wp.vec3),
-    found: wp.array(dtype=wp.vec4),
+    nearest: wp.array(dtype=wp.vec4),
     faces: wp.array(dtype=wp.int32),
 ):
     """The nearest place on the mesh to each point."""
     i = wp.tid()
     query = wp.mesh_query_point_no_sign(mesh, points[i], 1.0)
     place = wp.mesh_eval_position(mesh, query.face, query.u, query.v)
-    found[i] = wp.vec4(place[0], place[1], place[2], 0.0)
+    nearest[i] = wp.vec4(place[0], place[1], place[2], 0.0)
     faces[i] = query.face

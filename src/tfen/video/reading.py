@@ -313,8 +313,8 @@ class _FilmReader:
 
 def _pixel_aspect(stream: Any) -> float:
     """Return how many times as wide as high a film's pixels are; 1 where nothing sensible is said."""
-    said = float(stream.sample_aspect_ratio or 1)
-    return said if 1 / 8 <= said <= 8 else 1.0
+    ratio = float(stream.sample_aspect_ratio or 1)
+    return ratio if 1 / 8 <= ratio <= 8 else 1.0
 
 
 def camera_frames(index: int) -> Iterator[Frame]:
