@@ -286,6 +286,7 @@ def test_large_frames_do_not_fill_the_memory(actors: Path, tmp_path: Path) -> No
     film = write_film(tmp_path / "4k.mp4", [back] * len(times), times)
     script = (
         "import sys; from pathlib import Path; from tfen.inference.analysis import *; "
+        "from tfen.inference.inputs import AnalysisInput; "
         "from tfen.inference.analyzer import Analyzer; "
         "most = lambda: int(next(x for x in open('/proc/self/status') if x.startswith('VmHWM')).split()[1]) >> 10; "
         "analyzer = Analyzer(test_time_augmentation=1); before = most(); "

@@ -17,7 +17,8 @@ from films import still, write_film
 
 from tfen import Analyzer
 from tfen.data.prepared import open_set
-from tfen.inference.analysis import Wanted, analyze, find_sources
+from tfen.inference.analysis import Wanted, analyze
+from tfen.inference.inputs import find_sources
 
 RUN = [*SMALL, "--folds.count", "2"]
 

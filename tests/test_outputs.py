@@ -20,8 +20,8 @@ from films import actor, damage, paste, scene, still, write_film
 from tfen import Analyzer
 from tfen.cli import main
 from tfen.errors import InputError
-from tfen.inference.analysis import find_sources
 from tfen.inference.annotate import place_labels
+from tfen.inference.inputs import find_sources
 from tfen.inference.rows import escaped, unescaped
 from tfen.video.reading import Frame
 

@@ -19,7 +19,9 @@ from tfen.app.uploads import FormFile, Refused, judge, receive, shown_name
 from tfen.app.wishes import Analyzers, JobWishes
 from tfen.errors import Cancelled, TfenError
 from tfen.files import read_csv
-from tfen.inference.analysis import FILES, AnalysisInput, Wanted, analyze
+from tfen.inference.analysis import Wanted, analyze
+from tfen.inference.inputs import AnalysisInput
+from tfen.inference.tables import FILES
 from tfen.progress import say
 from tfen.video.reading import Frame
 

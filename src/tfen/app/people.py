@@ -14,8 +14,9 @@ from defusedxml.ElementTree import parse
 from tfen.app.answers import Person
 from tfen.app.jobs import Job
 from tfen.app.uploads import Refused
-from tfen.inference.analysis import AnalysisInput, Wanted, analyze
+from tfen.inference.analysis import Wanted, analyze
 from tfen.inference.analyzer import Result
+from tfen.inference.inputs import AnalysisInput
 from tfen.inference.rows import escaped
 from tfen.inference.workbook import write_workbook
 from tfen.video.reading import Frame, ReadReport

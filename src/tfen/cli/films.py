@@ -69,6 +69,7 @@ def analyze(
 
     from tfen.inference import analysis
     from tfen.inference.analyzer import Analyzer
+    from tfen.inference.inputs import find_sources
     from tfen.inference.rows import schema
 
     if not json_schema and not inputs:
@@ -83,7 +84,7 @@ def analyze(
         return
     wanted = analysis.Wanted(annotate=annotate, pictures=pictures, elan=elan, boris=boris, xlsx=xlsx)
     about = {"weights": weights, **analysis.noted(settings), "annotate": annotate, "elan": elan, "pictures": pictures}
-    sources = analysis.find_sources(inputs)
+    sources = find_sources(inputs)
     out = out or Path(f"{analysis.short_stem(inputs[0]) if Path(inputs[0]).exists() else sources[0].kind}-expressions")
     if cluster.ray:
         counts = analysis.analyze_spread(sources, out, make, analyzer.expressions, wanted, about, cluster)
@@ -120,7 +121,7 @@ def landmarks(
     """
     from tfen.faces.detectors import make_detector
     from tfen.faces.landmarks import Landmarker
-    from tfen.inference.analysis import find_sources
+    from tfen.inference.inputs import find_sources
     from tfen.inference.marking import write_landmarks
 
     paths = [source.file for source in find_sources([str(path) for path in files]) if source.kind == "file"]

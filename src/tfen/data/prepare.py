@@ -89,6 +89,20 @@ def prepare(
             progress.advance()
             if reason:
                 say(f"left out {name}: {reason}")
+    return _conclude(source, out, recordings, findings, description, published, subjects_named)
+
+
+def _conclude(
+    source: Path,
+    out: Path,
+    recordings: list[Recording],
+    findings: Findings,
+    description: dict[str, Any],
+    published: Published | None,
+    subjects_named: bool,
+) -> dict[str, Any]:
+    """Write the tables of a set whose recordings are done, say what was left out, and return the counts."""
+    set_name = description["set"]
     records = {one.name: _Record(**read_json(_record_path(out, one.name), "a sequence's record")) for one in recordings}
     kept = [one for one in recordings if records[one.name].left_out is None]
     left_out = dict(findings.left_out)

@@ -6,12 +6,9 @@ Everything lies in one folder: `results.csv` and `results.jsonl` (a row for each
 goes on with the file it was in.
 """
 
-import csv
-import io
-import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -20,176 +17,28 @@ from typing import TYPE_CHECKING, Any
 
 from tfen.errors import Cancelled, InputError, TfenError
 from tfen.files import clear_errors, read_csv, read_json, write_json
-from tfen.folders import Format, claim
+from tfen.folders import claim
 from tfen.inference.analyzer import PICTURES_AT_ONCE, Analyzer, Result, as_image
 from tfen.inference.annotations import Observation, write_boris, write_elan
 from tfen.inference.episodes import Episode, EpisodeFinder
-from tfen.inference.rows import EPISODES, columns, episode_row, escaped, row, schema, unescaped
+from tfen.inference.inputs import ANALYSIS, AnalysisInput
+from tfen.inference.rows import EPISODES, episode_row, row, schema, unescaped
 from tfen.inference.settings import AnalyzerSettings
+from tfen.inference.tables import FILES, Tables
 from tfen.progress import Meter, meter, say
 from tfen.spread import Cluster, spread
-from tfen.video.media import IMAGES, VIDEOS, is_hidden
+from tfen.video.media import IMAGES
 from tfen.video.photographs import is_animated
-from tfen.video.reading import ADDRESS, Frame, ReadReport, look_at
+from tfen.video.reading import Frame, ReadReport, look_at
 
 if TYPE_CHECKING:
     from tfen.inference.annotate import AnnotatedFilm
     from tfen.inference.picture import SummaryPicture
 
-FILES = ("file", "stem", "status", "frames", "frames_lost", "seconds", "faces", "note")
 LONGEST_STEM = 180
 """Bytes of the names of a source's own files: room is left for an ending and a number."""
 SHEETS = ("results", "episodes", "summary", "files")
 """Tables that become sheets of results.xlsx."""
-ANALYSIS = Format("an analysis", "analysis.json", 2)
-"""In the folder of an analysis: nothing in it is analyzed again."""
-SUMMARY_BEFORE = ("file", "face", "first", "last", "results", "main", "confidence", "episodes")
-
-
-@dataclass(frozen=True)
-class AnalysisInput:
-    """Something to analyze: `name` as the user gave it, `kind` file, camera or stream; `path` where a file has that name
-    for the user alone."""
-
-    name: str
-    kind: str
-    path: Path | None = None
-
-    @property
-    def file(self) -> Path:
-        """Where a file lies."""
-        return self.path or Path(self.name)
-
-    @property
-    def still(self) -> bool:
-        """Whether it is a photograph."""
-        return self.kind == "file" and self.file.suffix.lower() in IMAGES and not is_animated(self.file)
-
-    @property
-    def opened(self) -> Path | str | int:
-        """What `Analyzer` takes."""
-        return self.file if self.kind == "file" else int(self.name) if self.kind == "camera" else self.name
-
-
-def find_sources(inputs: Sequence[str]) -> list[AnalysisInput]:
-    """Return what the inputs stand for: files, folders (searched through), patterns, cameras, addresses, "-".
-
-    Hidden files and the folders of analyses are left out; what else a folder holds is reported.
-
-    Raises:
-        InputError: an input that does not exist, or a folder without films and photographs.
-    """
-    sources: dict[str, AnalysisInput] = {}
-    for given in inputs:
-        for one in _sources_of(given):
-            sources.setdefault(one.name, one)
-    return list(sources.values())
-
-
-def _sources_of(given: str) -> list[AnalysisInput]:
-    path = Path(given)
-    if given == "-" or ADDRESS.match(given):
-        return [AnalysisInput(given, "stream")]
-    if path.is_dir():
-        files = files_below(path)
-    elif path.is_file():
-        files = [path]
-    elif given.isdecimal():
-        return [AnalysisInput(given, "camera")]
-    elif any(sign in given for sign in "*?["):
-        base = Path(path.anchor) if path.is_absolute() else Path()
-        files = sorted(one for one in base.glob(str(path.relative_to(path.anchor))) if one.is_file())
-        if not files:
-            raise InputError(f"no file matches {given}")
-    else:
-        raise InputError(f"{given} does not exist; give films, photographs, folders, a camera's number or an address")
-    return [AnalysisInput(str(file), "file") for file in files]
-
-
-def files_below(folder: Path) -> list[Path]:
-    """Return the films and photographs in a folder and below it, and say what is passed over.
-
-    Raises:
-        InputError: there are none.
-    """
-    files: list[Path] = []
-    others: Counter[str] = Counter()
-    analyses = [marker.parent for marker in folder.rglob(ANALYSIS.marker)]
-    for path in sorted(folder.rglob("*")):
-        if is_hidden(path, folder) or not path.is_file() or any(path.is_relative_to(one) for one in analyses):
-            continue
-        if path.suffix.lower() in (*IMAGES, *VIDEOS):
-            files.append(path)
-        else:
-            others[path.suffix.lower() or "no ending"] += 1
-    passed_over = ", ".join(f"{count} {ending}" for ending, count in others.most_common(8))
-    if not files:
-        hint = f"; it holds {passed_over}" if others else ""
-        raise InputError(f"{folder} holds no films or photographs ({', '.join((*VIDEOS, *IMAGES))}){hint}")
-    if others:
-        say(f"{folder}: passed over what is neither film nor photograph: {passed_over}")
-    return files
-
-
-class _Tables:
-    """The growing tables of a run. A file's rows count when the state has noted their end; on resume the rest is cut."""
-
-    NAMES = ("results.csv", "results.jsonl", "episodes.csv", "summary.csv", "files.csv")
-
-    def __init__(self, out: Path, expressions: Sequence[str], sizes: dict[str, int] | None) -> None:
-        summary = (*SUMMARY_BEFORE, *(f"share_{name}" for name in expressions))
-        self._columns = {
-            "results.csv": columns(expressions), "episodes.csv": EPISODES, "summary.csv": summary, "files.csv": FILES,
-        }  # fmt: skip
-        self._open: dict[str, Any] = {}
-        for name in self.NAMES:
-            path = out / name
-            if sizes is not None:
-                with path.open("r+b") as file:
-                    file.truncate(sizes[name])
-            self._open[name] = path.open("ab" if sizes is not None else "wb")
-            if sizes is None and name in self._columns:
-                self._line(name, self._columns[name])
-
-    def add(self, name: str, values: dict[str, Any]) -> None:
-        self._line(name, ["" if values[key] is None else escaped(values[key]) for key in self._columns[name]])
-
-    def append(self, part: Path, stem: str) -> None:
-        """Append the tables of one source's own folder, which has the same columns; its files are called `stem` here."""
-        for name in self.NAMES:
-            if name == "files.csv":
-                for one in read_csv(part / name, FILES, "a table of files"):
-                    self._line(name, [{**one, "stem": stem}[key] for key in FILES])
-                continue
-            with (part / name).open("rb") as file:
-                if name in self._columns:
-                    file.readline()
-                shutil.copyfileobj(file, self._open[name])
-
-    def add_json(self, values: dict[str, Any]) -> None:
-        self._open["results.jsonl"].write((json.dumps(values, ensure_ascii=False) + "\n").encode())
-
-    def _line(self, name: str, cells: Iterable[object]) -> None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(cells)
-        self._open[name].write(text.getvalue().encode())
-
-    def flush(self) -> dict[str, int]:
-        """Bring all rows to disk and return the tables' sizes."""
-        for file in self._open.values():
-            file.flush()
-        return {name: file.tell() for name, file in self._open.items()}
-
-    def close(self) -> None:
-        """Close the tables; where the disk was full, a row that is not whole is cut off."""
-        for file in self._open.values():
-            with suppress(OSError):
-                file.close()
-            with open(file.name, "r+b") as again:  # noqa: PTH123
-                end = again.seek(0, 2)
-                again.seek(max(0, end - 65536))
-                tail = again.read()
-                again.truncate(end - len(tail) + tail.rfind(b"\n") + 1)
 
 
 @dataclass
@@ -244,7 +93,7 @@ def analyze(
     totals = [_frames(source) for source in left]
     total = None if None in totals else sum(count for count in totals if count)
     with clear_errors(out), ExitStack() as stack:
-        tables = _Tables(out, analyzer.expressions, state["sizes"])
+        tables = Tables(out, analyzer.expressions, state["sizes"])
         stack.callback(tables.close)
         progress = stack.enter_context(meter("analyzing", total, "frames", quiet=listen is not None))
         for group in _groups(left):
@@ -320,7 +169,7 @@ def analyze_spread(
     if len(sources) == 1 and failures[0] is not None:
         raise InputError(failures[0])
     with clear_errors(out), ExitStack() as stack:
-        tables = _Tables(out, expressions, state["sizes"])
+        tables = Tables(out, expressions, state["sizes"])
         stack.callback(tables.close)
         for source, part, failure in zip(left, parts, failures):
             stem = _stem(source, state)
@@ -362,7 +211,7 @@ def _begin(
     return state, left
 
 
-def _note(out: Path, state: dict[str, Any], source: AnalysisInput, tables: _Tables) -> None:
+def _note(out: Path, state: dict[str, Any], source: AnalysisInput, tables: Tables) -> None:
     """Note that a source is done, and how far the tables go."""
     state["files"].append(source.name)
     state["sizes"] = tables.flush()
@@ -494,7 +343,7 @@ class _Run:
         out: Path,
         analyzer: Analyzer,
         wanted: Wanted,
-        tables: _Tables,
+        tables: Tables,
         progress: Meter,
         stem: str,
         listen: Callable[[dict[str, Any]], None] | None,
