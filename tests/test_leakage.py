@@ -179,7 +179,7 @@ def test_the_frontier_holds_what_nothing_beats_in_both_respects(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("better")
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"frontier.png", "frontier.pdf", "frontier.csv"}
-    refuses(tfen("frontier", folders[0]), "two measured runs")
-    refuses(tfen("frontier", folders[0], tmp_path), "leakage.json")
+    refuses("frontier", folders[0], says="two measured runs")
+    refuses("frontier", folders[0], tmp_path, says="leakage.json")
     (tmp_path / "good" / "leakage.json").write_text('{"run": "a", "measures": []}')
-    refuses(tfen("frontier", *folders[:2]), "measure it again")
+    refuses("frontier", *folders[:2], says="measure it again")

@@ -277,13 +277,13 @@ def test_an_adversary_that_starts_anew_forgets_what_it_knew() -> None:
     ],
 )
 def test_what_cannot_be_trained_is_told_before(tiny_set: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
-    refuses(tfen("crossval", tiny_set, tmp_path / "run", *SMALL, "--folds.count", "2", *arguments), says)
+    refuses("crossval", tiny_set, tmp_path / "run", *SMALL, "--folds.count", "2", *arguments, says=says)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_network_without_tfe_takes_twins_at_t_alone(twin_set: Path, tmp_path: Path) -> None:
     common = ["crossval", twin_set, tmp_path / "run", *SMALL, "--variant", "3d-resnet18", "--train.twins", "2",
               "--folds.count", "2", "--folds.select", "last", "--folds.only", "0"]  # fmt: skip
-    refuses(tfen(*common), "--train.twins-at t")
+    refuses(*common, says="--train.twins-at t")
     done = tfen(*common, "--train.twins-at", "t")
     assert done.returncode == 0, done.stderr

@@ -194,12 +194,12 @@ class TrainSettings:
     """Of everything random."""
     evaluate_every: int = 1
     """Epochs between measurements on the validation (or, flagged, the test) sequences."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """Mixed precision."""
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """Mixed precision. auto: bf16 on a GPU that computes in it, else none; the report says which it was."""
     device: Literal["auto", "cpu"] = "auto"
     """auto takes the accelerator that is there."""
     channels_last: Literal["auto", "yes", "no"] = "auto"
-    """Order of weights and pictures in memory; auto: channels last on processors, where it is faster."""
+    """Order of weights and pictures in memory; auto: channels last on processors and GPUs of NVIDIA, where it is faster."""
     compile: bool = False
     """Compile the network with torch.compile first: minutes at the beginning, faster steps afterwards."""
     sync_batchnorm: bool = False

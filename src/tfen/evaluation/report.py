@@ -81,9 +81,20 @@ def write_report(run: Path | str, out: Path | str | None = None, place: Path | N
         network=network,
         groups=groups,
         opponent=dead_opponent(histories, folds),
+        trained=how_trained(folds),
     )
     write_text(out / "index.html", html)
     return out / "index.html"
+
+
+def how_trained(folds: list[dict[str, Any]]) -> str:
+    """Return a sentence about device, precision and start of the folds' trainings; "" for runs of earlier versions."""
+    ways = dict.fromkeys(
+        f"on {how['device']} in {how['precision']}, E from {how['start_of_E']}, T from {how['start_of_T']}"
+        for how in (fold.get("trained") for fold in folds)
+        if how
+    )
+    return f"Trained {'; other folds '.join(ways)}." if ways else ""
 
 
 def dead_opponent(histories: list[list[dict[str, Any]]], folds: list[dict[str, Any]]) -> str:

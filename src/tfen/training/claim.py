@@ -2,15 +2,24 @@
 
 from pathlib import Path
 
-from tfen.config import Settings, plain, settings_in
+from tfen.config import Settings, TrainSettings, plain, settings_in
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError
 from tfen.files import read_yaml, write_yaml
 from tfen.folders import Format, claim
+from tfen.training.devices import precision_of
 
 RUN = Format("a run", "config.yaml")
 MAY_DIFFER = frozenset({"folds.only", "set", "set_folder", "set_content"})
 """What may differ: the folds that are asked for; the set is compared by its content, wherever it lies."""
+
+
+def _same_precision(name: str, before: object, now: object) -> bool:
+    """Whether a setting's two values mean the same here: a precision that is said, and `auto` on this machine."""
+    if name != "train.precision":
+        return False
+    first, second = (precision_of(TrainSettings(precision=value)) for value in (before, now))  # type: ignore[arg-type]
+    return first == second
 
 
 def claim_run(out: Path, dataset: PreparedSet, settings: Settings, init: str | None) -> None:
@@ -39,6 +48,6 @@ def claim_run(out: Path, dataset: PreparedSet, settings: Settings, init: str | N
         "init": init,
         "settings": plain(settings),
     }
-    there = claim(out, RUN, description, {"settings": plain(Settings())}, ignore=MAY_DIFFER)
+    there = claim(out, RUN, description, {"settings": plain(Settings())}, _same_precision, ignore=MAY_DIFFER)
     if there and before.get("set_folder") != place:
         write_yaml(path, {**before, "set_folder": place})

@@ -22,6 +22,7 @@ from tfen.inference.prediction import predict_sequences
 from tfen.models.weights import Loaded, load_torch, save_network, save_weights
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
+from tfen.training.devices import how_trained, make_accelerator
 from tfen.training.loop import Figures
 from tfen.training.network import Trained, train_network
 
@@ -93,14 +94,16 @@ class FoldWorker:
                 fold.everybody(dataset) if settings.face.subjects == "all" else None,
                 checkpointer,
             )
-        line = _finish_fold(fold, trained, store, settings, folder, self.stop)
+        line = _finish_fold(fold, trained, store, settings, folder, self.stop, init)
         if processes.number() == 0:
             checkpointer.clear()
         processes.wait()
         return line
 
 
-def _finish_fold(fold: Fold, trained: Trained, store: FrameStore, settings: Settings, folder: Path, stop: Stop) -> str:
+def _finish_fold(
+    fold: Fold, trained: Trained, store: FrameStore, settings: Settings, folder: Path, stop: Stop, init: str | None
+) -> str:
     """Test a trained network, write what came of it (process 0 does), and return a line about it."""
     expressions = store.dataset.expressions
 
@@ -124,6 +127,7 @@ def _finish_fold(fold: Fold, trained: Trained, store: FrameStore, settings: Sett
         }
         save_network(folder, trained.network, settings, expressions, about)
         figures = _description(fold, trained, right / len(predictions), temperature)
+        figures["trained"] = how_trained(settings, make_accelerator(settings), init)
         write_json(folder / "fold.json", figures)  # last: it says that the fold is done
     faces_right = "" if faces is None or faces.accuracy is None else f", faces {faces.accuracy:.3f}"
     return (
