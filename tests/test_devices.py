@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import refuses
 
 from tfen.config import TrainSettings, make_settings
 from tfen.data.prepared import open_set
 from tfen.errors import InputError
 from tfen.evaluation.report import how_trained
+from tfen.inference.analysis import noted
+from tfen.inference.engine import device_named
+from tfen.inference.settings import AnalyzerSettings
 from tfen.training.claim import claim_run
 from tfen.training.devices import precision_of
 
@@ -48,3 +52,20 @@ def test_a_report_says_where_and_in_what_precision_it_was_trained_and_from_what_
     )
     assert "other folds on H200" in how_trained([{"trained": one}, {"trained": {**one, "device": "H200"}}])
     assert how_trained([{}]) == ""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_sentence(tmp_path: Path, tiny_set: Path) -> None:
+    photograph = next((tiny_set / "frames").glob("*/*.png"))
+    said = refuses(
+        "analyze", photograph, "--out", tmp_path / "out", "--device", "cuda", says="--device cuda cannot be used"
+    )
+    assert "leave it out" in said
+    assert not (tmp_path / "out").exists()
+    refuses("analyze", photograph, "--device", "cuda", "--engine", "onnxruntime", says="runs on the processor")
+    refuses("analyze", photograph, "--device", "gpu", says="gpu")
+
+
+def test_a_device_is_no_other_analysis() -> None:
+    assert noted(AnalyzerSettings(device="cpu")) == noted(AnalyzerSettings())
+    assert device_named("cpu").type == "cpu"

@@ -69,10 +69,15 @@ def crop_and_flip(clips_BSHWC: Tensor, size: int, rngs: Rngs) -> Tensor:
 
 def to_network(clips_BSHWC: Tensor, normalise: str, device: torch.device = CPU) -> Tensor:
     """Return uint8 clips as normalised floats, (B, S, 3, H, W), on a device: they go there as bytes."""
-    if device.type == "cuda":
-        clips_BSHWC = clips_BSHWC.contiguous().pin_memory()
-    there = clips_BSHWC.to(device, non_blocking=True)
+    there = on_device(clips_BSHWC, device)
     return normalised(there.permute(0, 1, 4, 2, 3).float() / 255, normalise)
+
+
+def on_device(clips: Tensor, device: torch.device) -> Tensor:
+    """Return clips on a device; to a GPU they go by pinned memory, and nobody waits."""
+    if device.type == "cuda":
+        clips = clips.contiguous().pin_memory()
+    return clips.to(device, non_blocking=True)
 
 
 def normalised(clips_BSCHW: Tensor, normalise: str) -> Tensor:

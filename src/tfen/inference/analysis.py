@@ -288,9 +288,9 @@ def _state(out: Path, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def noted(settings: AnalyzerSettings) -> dict[str, Any]:
-    """Return the settings that make an analysis another one; the engine is none."""
+    """Return the settings that make an analysis another one; engine and device are none."""
     values = asdict(settings)
-    del values["engine"]
+    del values["engine"], values["device"]
     return {**values, "detector_model": None if settings.detector_model is None else str(settings.detector_model)}
 
 

@@ -115,7 +115,8 @@ class Analyzer:
         if not isinstance(changes.get("detector", ""), str):
             self._own_detector = changes.pop("detector")
         self.settings = replace(settings or AnalyzerSettings(), **changes)
-        self.engine = Engine(load_for(weights, self.settings.engine), self.settings.test_time_augmentation)
+        own = self.settings
+        self.engine = Engine(load_for(weights, own.engine), own.test_time_augmentation, own.device)
         self.expressions = self.engine.expressions
         self.step = self.settings.window / self.engine.frames
         """Seconds between two results of a face."""

@@ -8,7 +8,7 @@ import torch
 
 from tfen.config import TestTimeAugmentation
 from tfen.data.normalisations import NORMALISATIONS
-from tfen.data.transforms import centre_crop, fit_frame, stored_size, to_network, views
+from tfen.data.transforms import CPU, centre_crop, fit_frame, normalised, on_device, stored_size, views
 from tfen.errors import InputError
 from tfen.models.folding import folded
 from tfen.models.graphs import GraphNetwork
@@ -28,6 +28,7 @@ class Engine:
         test_time_augmentation: views of each crop. 1: its middle. 6: also a little nearer and from farther away, and all
             three mirrored; what is given is the geometric mean of the probabilities. Errors that depend on how a face lies
             in its crop become fewer.
+        device: where it runs: auto takes a GPU of NVIDIA if there is one.
 
     Attributes:
         expressions: in the order of the columns of `scores`.
@@ -36,10 +37,10 @@ class Engine:
         streams: whether frames are computed once only.
 
     Raises:
-        InputError: another number of views.
+        InputError: another number of views, or a GPU that is not there.
     """
 
-    def __init__(self, loaded: Loaded, test_time_augmentation: TestTimeAugmentation = 1) -> None:
+    def __init__(self, loaded: Loaded, test_time_augmentation: TestTimeAugmentation = 1, device: str = "cpu") -> None:
         if test_time_augmentation not in (1, 6):
             raise InputError(f"test-time-augmentation is {test_time_augmentation}, expected 1 or 6")
         settings = loaded.settings
@@ -47,9 +48,11 @@ class Engine:
         self.size = stored_size(settings.model.image_size)
         self.streams = not NORMALISATIONS[settings.data.normalise].whole_clip
         self._image_size, self._data, self._views = settings.model.image_size, settings.data, test_time_augmentation
-        self._network = (
-            loaded.network if isinstance(loaded.network, GraphNetwork) else folded(loaded.network).channels_last()
-        )
+        self._device = CPU
+        self._network = loaded.network
+        if not isinstance(loaded.network, GraphNetwork):
+            self._device = device_named(device)
+            self._network = folded(loaded.network).channels_last().to(self._device)
         self._temperature = float(loaded.about.get("temperature") or 1.0)
 
     def encode(self, crops: Sequence[Array]) -> list[Any]:
@@ -73,10 +76,25 @@ class Engine:
                     self._pixels(np.stack([np.stack(list(window)) for window in windows])).flatten(0, 1)
                 )
             logs_LBK = scores.float().log_softmax(1).unflatten(0, (-1, len(windows)))
-            return (logs_LBK.mean(0) / self._temperature).softmax(1).numpy()
+            return (logs_LBK.mean(0) / self._temperature).softmax(1).cpu().numpy()
 
     def _pixels(self, clips_BSHWC: Array) -> torch.Tensor:
         """Return what the network takes of each view of clips, (L, B, S, 3, H, W)."""
-        clips, size = torch.from_numpy(clips_BSHWC), self._image_size
+        clips, size = on_device(torch.from_numpy(clips_BSHWC), self._device), self._image_size
         each = [centre_crop(clips, size)] if self._views == 1 else views(clips, size)
-        return torch.stack([to_network(view, self._data.normalise) for view in each])
+        return torch.stack(
+            [normalised(view.permute(0, 1, 4, 2, 3).float() / 255, self._data.normalise) for view in each]
+        )
+
+
+def device_named(name: str) -> torch.device:
+    """Return a device by its name in the settings.
+
+    Raises:
+        InputError: cuda, where there is no GPU that PyTorch can use.
+    """
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        why = "no GPU of NVIDIA is there" if torch.backends.cuda.is_built() else "this PyTorch is built for processors"
+        raise InputError(f"--device cuda cannot be used: {why}; leave it out")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")

@@ -5,7 +5,7 @@ Nothing heavy is imported here: the command line shows these settings.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -60,6 +60,9 @@ class AnalyzerSettings:
     "The same for faces that are hard to judge: smaller than 32 pixels, or turned by more than 45 degrees, 0 to 1."
     engine: Annotated[str, ENGINES] = "torch"
     "Runs the network; onnxruntime and openvino need the extra `export`."
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network runs, with the engine torch: auto takes a GPU of NVIDIA if there is one. Faces are found on the
+    processor either way."""
     test_time_augmentation: Annotated[TestTimeAugmentation, Parameter(alias="--looks")] = 6
     "Views of each face whose results are averaged: 6, as it is, a little nearer and farther, and all mirrored; or 1."
 
@@ -73,5 +76,11 @@ class AnalyzerSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"{name.replace('_', '-')} is {value}, expected {low} to {high}{unit}")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise InputError(f"device is {self.device!r}, expected auto, cpu or cuda")
+        if self.device == "cuda" and self.engine != "torch":
+            raise InputError(
+                f"the engine {self.engine} runs on the processor; leave out --device, or use --engine torch"
+            )
         if self.test_time_augmentation not in (1, 6):
             raise InputError(f"test-time-augmentation is {self.test_time_augmentation}, expected 1 or 6")
