@@ -1,18 +1,18 @@
 """Expressions as facial actions.
 
 Prototypes follow EMFACS (Ekman & Friesen): happiness is AU6 + AU12, surprise AU1 + AU2 + AU5 + AU26, and so
-on, each written with the 52 facial actions of Anny's head. Several variants an expression, since people differ.
+on, each written with the 52 facial actions of Anny's head. Several variants an expression, since people differ; the
+wider repertoire of published forms is in tfen.synth.repertoire.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
+from tfen.choices import Choices
 from tfen.synth.dynamics import DYNAMICS, intensity
-
-Weights = dict[str, float]
-
-
-def _both(name: str, weight: float) -> Weights:
-    return {f"{name}Left": weight, f"{name}Right": weight}
+from tfen.synth.repertoire import Weights, shown_by
+from tfen.synth.repertoire import both as _both
 
 
 PROTOTYPES: dict[str, list[Weights]] = {
@@ -239,6 +239,24 @@ def resting(actions: list[str], rng: np.random.Generator) -> np.ndarray:
     return out.clip(0)
 
 
+def _prototype(expression: str, habit: float, rng: np.random.Generator, faint_smiles: bool) -> Weights:
+    """Draw one of a few prototypes, mostly the one of the habit."""
+    variants = PROTOTYPES[expression]
+    if expression == "happiness" and faint_smiles:
+        variants = [*variants, *FAINT_SMILES]
+    return variants[int(habit * len(variants)) if rng.random() < 0.6 else int(rng.integers(len(variants)))]
+
+
+def _published(expression: str, habit: float, rng: np.random.Generator, faint_smiles: bool) -> Weights:
+    return shown_by(expression, habit, rng).weights
+
+
+REPERTOIRES: Choices[Callable[[str, float, np.random.Generator, bool], Weights]] = Choices(
+    "repertoire", {"prototypes": _prototype, "published": _published}
+)
+"""Where the apex of an expression comes from: `draw(expression, habit, rng, faint_smiles)` gives weights of actions."""
+
+
 def actions_over_time(
     expression: str,
     dynamics: str,
@@ -250,6 +268,7 @@ def actions_over_time(
     strength: tuple[float, float],
     rest: np.ndarray,
     faint_smiles: bool = True,
+    repertoire: str = "prototypes",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the facial actions of a sequence and the strength of its expression.
 
@@ -263,19 +282,17 @@ def actions_over_time(
         rng: the sequence's own random numbers.
         strength: range of the apex's strength.
         rest: what this subject's face shows at rest, shape (52,); the expression comes on top of it.
-        faint_smiles: whether happiness may be a smile of `FAINT_SMILES`, too.
+        faint_smiles: whether happiness may be a smile of `FAINT_SMILES`, too; the published repertoire has its own.
+        repertoire: one of `REPERTOIRES`.
 
     Returns:
         weights of shape (frames, 52) in [0, 1.15], and the expression's intensity of shape (frames,).
     """
-    variants = PROTOTYPES[expression]
-    if expression == "happiness" and faint_smiles:
-        variants = [*variants, *FAINT_SMILES]
-    usual = int(habit * len(variants)) if rng.random() < 0.6 else int(rng.integers(len(variants)))
+    apex = REPERTOIRES[repertoire](expression, habit, rng, faint_smiles)
     level = rng.uniform(*strength)
     curve = intensity(dynamics, frames, rng)
     out = np.tile(rest.astype(np.float32), (frames, 1))
-    for name, weight in variants[usual].items():
+    for name, weight in apex.items():
         column = actions.index(name)
         out[:, column] += curve * level * weight * style[column] * rng.uniform(0.75, 1.25)
     still = [i for i, name in enumerate(actions) if not name.startswith(("tongue", "jaw", "eyeBlink", "eyeLook"))]

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 
 from tfen.faces.box import eyes_and_mouth, face_box
-from tfen.synth import skins
+from tfen.synth import looks, skins
 from tfen.synth.assets import Dressed, dress
+from tfen.synth.conditions import Device, relight
 from tfen.synth.expressions import LAUGH, action_units, actions_over_time, resting
 from tfen.synth.head import BODY, EYE, INSIDE_LIP, MOUTH, SKIN, Head
 from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
@@ -41,6 +42,9 @@ class Performer:
         tone = skins.skin_tone(subject.skin.darkness, subject.skin.warmth)
         if dressed is not None:
             self.skin, tone = dressed.skin(self.skin), dressed.tone
+        if subject.look is not None:
+            own = np.random.default_rng([*seed, 4])
+            self.skin = looks.wear(self.skin, subject.look, subject.skin.hair_colour, own)
         self.points = self.shape.neutral.copy()
         if dressed is None and subject.hair_volume > 0:
             self._raise_hair(rng)
@@ -221,14 +225,17 @@ class Performer:
             variation.strength,
             variation.rest * self.rest,
             variation.faint_smiles,
+            variation.repertoire,
         )
         vertices = self._vertices(weights)
         camera = self._camera(rng, variation)
         path = _path(frames, rng, variation)
-        light, lighting = _light(rng, variation)
+        light = _light(rng, variation)
         sensor = _Sensor.draw(size, rng, variation)
         if own is not None and own is not rng:
             sensor = replace(sensor, backdrop=_backdrop(size, own))
+        light, setting = relight(light, rng, variation)
+        sensor = sensor.under(setting.behind, setting.exposure, Device.draw(size, rng, variation))
         depths = skins.fold_depths(weights, head.actions)
         pictures, landmarks = [], []
         for k in range(frames):
@@ -245,7 +252,7 @@ class Performer:
             "action_units": action_units(weights, head.actions).round(4).tolist(),
             "landmarks": np.stack(landmarks).round(2).tolist(),
             "pose": np.degrees(path).round(2).tolist(),
-            "light": lighting,
+            "light": {name: np.round(value, 4).tolist() for name, value in asdict(light).items()},
             "camera": {"distance": round(camera.distance, 3), **sensor.record()},
         }
         return Take(np.stack(pictures), truth)
@@ -282,6 +289,7 @@ class _Sensor:
     blur: float
     quality: int
     gamma: float
+    device: Device | None = None
 
     @classmethod
     def draw(cls, size: int, rng: np.random.Generator, variation: Variation) -> "_Sensor":
@@ -293,17 +301,27 @@ class _Sensor:
         quality = int(rng.integers(*variation.compression))
         return cls(backdrop, exposure, balance, noise, blur, quality, rng.uniform(0.42, 0.55))
 
+    def under(self, behind: float, exposure: float, device: Device | None) -> "_Sensor":
+        """Return the sensor with factors on the backdrop and the exposure, and with a device's faults."""
+        return replace(self, backdrop=self.backdrop * behind, exposure=self.exposure * exposure, device=device)
+
     def picture(self, drawn: Array, rng: np.random.Generator) -> Array:
         """Return the picture (size, size, 3) uint8 of what was drawn: linear RGB times cover, and cover."""
         linear = (drawn[..., :3] + self.backdrop * (1 - drawn[..., 3:])) * self.exposure * self.balance
         picture = np.clip(linear / (0.85 + 0.15 * linear), 0, 1) ** self.gamma
         if self.blur > 0.15:
             picture = cv2.GaussianBlur(picture, (0, 0), self.blur)
+        if self.device is not None:
+            picture = self.device.take(picture, rng)
         grain = self.noise * rng.standard_normal(picture.shape) * (0.6 + 0.8 * picture)
-        return _compress(np.round(np.clip(picture + grain, 0, 1) * 255).astype(np.uint8), self.quality)
+        taken = _compress(np.round(np.clip(picture + grain, 0, 1) * 255).astype(np.uint8), self.quality)
+        if len(taken) == len(drawn):
+            return taken
+        return cv2.resize(taken, drawn.shape[1::-1], interpolation=cv2.INTER_CUBIC)
 
     def record(self) -> dict[str, Any]:
-        return {"quality": self.quality, "noise": round(self.noise, 4), "blur": round(self.blur, 3)}
+        device = {} if self.device is None else self.device.record()
+        return {"quality": self.quality, "noise": round(self.noise, 4), "blur": round(self.blur, 3), **device}
 
 
 def _path(frames: int, rng: np.random.Generator, variation: Variation) -> Array:
@@ -327,7 +345,7 @@ def _unit(x: Array) -> Array:
     return x / np.linalg.norm(x)
 
 
-def _light(rng: np.random.Generator, variation: Variation) -> tuple[Light, dict[str, Any]]:
+def _light(rng: np.random.Generator, variation: Variation) -> Light:
     across, height = np.radians(rng.uniform(-variation.key_angle, variation.key_angle)), np.radians(rng.uniform(-8, 60))
     key = np.array([np.sin(across) * np.cos(height), -np.cos(across) * np.cos(height), np.sin(height)])
     warmth = rng.normal(0, 0.08)
@@ -335,7 +353,7 @@ def _light(rng: np.random.Generator, variation: Variation) -> tuple[Light, dict[
     sky = ambient * np.array([1 - 0.5 * warmth, 1.0, 1 + 0.8 * warmth]) * rng.uniform(0.9, 1.1, 3)
     ground = ambient * rng.uniform(0.35, 0.9) * rng.uniform(0.8, 1.1, 3)
     strength = rng.uniform(*variation.key_strength)
-    light = Light(
+    return Light(
         key=_unit(key),
         key_colour=strength * np.array([1 + warmth, 1.0, 1 - warmth]),
         fill=_unit(np.array([-np.sign(across) * rng.uniform(0.3, 1), -1.0, rng.uniform(-0.3, 0.5)])),
@@ -344,8 +362,6 @@ def _light(rng: np.random.Generator, variation: Variation) -> tuple[Light, dict[
         ground=ground,
         shadow=float(rng.uniform(*variation.shadow)),
     )
-    known = {name: np.round(value, 4).tolist() for name, value in asdict(light).items()}
-    return light, known
 
 
 def _backdrop(size: int, rng: np.random.Generator) -> Array:

@@ -188,7 +188,8 @@ def performer_of(number: int, settings: SynthSettings) -> Performer:
 
     def person(number: int) -> Subject:
         rng = np.random.default_rng([settings.seed, number])
-        return make_subject(number, rng, settings.ranges().lips, settings.ranges().shine)
+        ranges = settings.ranges()
+        return make_subject(number, rng, ranges.lips, ranges.shine, ranges.looks)
 
     subject = person(number)
     if settings.twins > 1:

@@ -7,12 +7,13 @@ import numpy as np
 
 from tfen.synth.expressions import PROTOTYPES
 from tfen.synth.head import BROWS_UP, INNER_BROWS_UP, LOCAL_CHANGES
+from tfen.synth.looks import Look
+from tfen.synth.looks import draw as draw_look
 from tfen.synth.skins import SkinTraits
 
 Array = np.ndarray
 ANCESTRIES = ("african", "asian", "european")
 HAIRSTYLES = ("bald", "short", "medium", "long")
-BEARDS = ("none", "stubble", "moustache", "full")
 
 _HAIR_COLOURS = {
     "black": (0.016, 0.013, 0.012),
@@ -63,6 +64,8 @@ class Subject:
     """How strongly this subject shows each of the 52 facial actions, around 1."""
     habits: dict[str, float]
     """Which variant of each expression this subject mostly shows, in [0, 1)."""
+    look: Look | None = None
+    """What this subject's face wears besides; None: nothing."""
 
     def identity(self) -> dict[str, float]:
         """Return the parameters that make this person's shape: phenotype and local changes."""
@@ -72,6 +75,8 @@ class Subject:
         """Return everything about the subject as plain values, for JSON."""
         out = asdict(self)
         out["style"] = [round(value, 4) for value in self.style]
+        if self.look is None:
+            del out["look"]
         return out
 
 
@@ -101,6 +106,15 @@ def _with_shine(subject: Subject, shine: float, rng: np.random.Generator) -> Sub
     return replace(subject, skin=replace(subject.skin, shine=(skin, moist), shine_power=power))
 
 
+def _as_stranger(subject: Subject, far: float, rng: np.random.Generator) -> Subject:
+    """Return a subject who looks as differently at rest as strangers do; see `Variation.looks`."""
+    look, moved = draw_look(subject.sex, subject.skin.age, subject.changes, far, rng)
+    skin = replace(subject.skin, beard=0.0, moustache=0.0)
+    glasses = subject.glasses or look.sunglasses > 0
+    changes = {**subject.changes, **moved}
+    return replace(subject, look=look, changes=changes, skin=skin, beard=look.beard, glasses=glasses)
+
+
 @dataclass(frozen=True)
 class _Person:
     """What the rest of a person is drawn from; `old` grows from 0 at 25 years to 1 at 70."""
@@ -118,7 +132,9 @@ class _Hair:
     beard: str
 
 
-def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0, shine: float = 0.0) -> Subject:
+def make_subject(
+    index: int, rng: np.random.Generator, lips: float = 0.0, shine: float = 0.0, looks: float = 0.0
+) -> Subject:
     """Return subject number `index`; sexes and ancestries take turns so that any few are mixed.
 
     The order in which things are drawn is part of the result: another order makes other people.
@@ -126,6 +142,7 @@ def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0, shine:
     Args:
         lips: see `Variation.lips`; the person is the same with all, lips apart.
         shine: see `Variation.shine`; likewise.
+        looks: see `Variation.looks`; likewise.
     """
     person = _person(index, rng)
     phenotype = _phenotype(person, rng)
@@ -159,7 +176,9 @@ def make_subject(index: int, rng: np.random.Generator, lips: float = 0.0, shine:
     )
     if lips:
         subject = _with_other_lips(subject, lips, rng)
-    return _with_shine(subject, shine, rng) if shine else subject
+    if shine:
+        subject = _with_shine(subject, shine, rng)
+    return _as_stranger(subject, looks, rng) if looks else subject
 
 
 def _person(index: int, rng: np.random.Generator) -> _Person:

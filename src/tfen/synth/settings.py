@@ -11,6 +11,7 @@ from tfen.choices import Choices
 from tfen.errors import InputError
 from tfen.labels import EXPRESSIONS
 from tfen.synth.dynamics import DYNAMICS
+from tfen.synth.expressions import REPERTOIRES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +36,17 @@ class Variation:
     """Strength of the expression at its apex; 1 is the full prototype."""
     faint_smiles: bool = True
     """Whether happiness may be a smile for company, too, as faint as half of those in photographs."""
+    repertoire: Annotated[str, REPERTOIRES] = "prototypes"
+    """Where the apex of an expression comes from: a few prototypes, or the forms that were published (repertoire.py)."""
     rest: float = 0.12
     """Standard deviation of what a face shows at rest, in full actions."""
     lips: float = 0.0
     """How far lips go beyond those of Anny's people: factor on the ranges of fullness and of tone (people.py)."""
     shine: float = 0.0
     """How far skins and lips shine beyond the common gloss: factor on the ranges (people.py)."""
+    looks: float = 0.0
+    """How far corners of the mouth, lips, brows and lids lie apart at rest: factor on the ranges of looks.py. Above 0, people
+    also wear make-up, beards of all kinds, fringes and sunglasses."""
     exposure: tuple[float, float] = (0.75, 1.35)
     """Factor on the light."""
     white_balance: float = 0.06
@@ -53,16 +59,33 @@ class Variation:
     """Strength of the light from everywhere; where it is strong, the face is flat."""
     shadow: tuple[float, float] = (0.2, 0.95)
     """How much of the key light a shadow takes away."""
+    studio: float = 0.0
+    """Share of sequences in soft light from both sides."""
+    backlight: float = 0.0
+    """Share of sequences with the strongest light behind the head."""
+    flash: float = 0.0
+    """Share of sequences with a flash beside the lens."""
+    coloured: float = 0.0
+    """Share of sequences in light of two colours."""
     noise: tuple[float, float] = (0.002, 0.016)
     """Standard deviation of the sensor's noise, in units of full scale."""
     blur: tuple[float, float] = (0.0, 0.9)
     """Standard deviation of the blur in pixels of a 112-pixel picture."""
     compression: tuple[int, int] = (45, 97)
     """JPEG quality of the camera, before the frame is stored."""
+    phone: float = 0.0
+    """Share of cameras that smooth and sharpen."""
+    grain: float = 0.0
+    """Share of cameras with coarse grain, as of film."""
+    pixels: tuple[int, int] | None = None
+    """Pixels along a side of the face, at most as many as the frame has; None: as many as the frame has."""
     framing: float = 1.0
     """Side of the picture in sides of the face's box; 1 shows the face alone."""
     turned: float = 0.0
     """Yaw that is added to every frame: 90 shows the face from the side."""
+
+    def __post_init__(self) -> None:
+        REPERTOIRES.check(self.repertoire, "repertoire")
 
 
 WILD = Variation()
@@ -93,7 +116,35 @@ WIDEST = replace(WIDER, lips=1.0)
 """As wider, with people whose lips are fuller, lighter or darker."""
 SHINY = replace(WIDEST, shine=1.0)
 """As widest, with people whose skin or lips shine."""
-VARIATIONS = Choices("variation", {"lab": LAB, "wild": WILD, "wider": WIDER, "widest": WIDEST, "shiny": SHINY})
+STRANGERS = replace(
+    SHINY,
+    repertoire="published",
+    looks=1.0,
+    yaw=15.0,
+    pitch=8.0,
+    roll=9.0,
+    motion=4.0,
+    zoom=0.09,
+    shift=0.04,
+    strength=(0.5, 1.1),
+    exposure=(0.65, 1.5),
+    white_balance=0.1,
+    studio=0.2,
+    backlight=0.1,
+    flash=0.1,
+    coloured=0.08,
+    noise=(0.001, 0.03),
+    blur=(0.0, 1.3),
+    compression=(25, 97),
+    phone=0.35,
+    grain=0.12,
+    pixels=(24, 300),
+)
+"""The widest of all: published forms of every expression, faces at rest, heads, lights and cameras as on the street."""
+VARIATIONS = Choices(
+    "variation",
+    {"lab": LAB, "wild": WILD, "wider": WIDER, "widest": WIDEST, "shiny": SHINY, "strangers": STRANGERS},
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +176,8 @@ class SynthSettings:
     """Folder of MakeHuman's assets, for photographic skin, hair, brows and teeth; without it the skin is painted."""
     variation: Annotated[str, VARIATIONS] = "lab"
     """lab: frontal faces and even light. wild: poses, lights and cameras differ widely. wider: flat light and odd faces
-    at rest, too. widest: also fuller lips, lighter or darker than the face. shiny: also skin and lips that shine."""
+    at rest, too. widest: also fuller lips, lighter or darker than the face. shiny: also skin and lips that shine.
+    strangers: also published forms of every expression, make-up, beards, turned heads, all kinds of light and cameras."""
     framing: float = 1.0
     """Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head."""
 
