@@ -96,8 +96,10 @@ def dress(folder: str, head: Head, shape: Shape, subject: Subject, rng: np.rando
     photograph = photograph * skins.lip_light(subject.skin.lip_tones)
     photograph = np.clip(photograph * factor, 0.004, 1).astype(np.float32)
     colour = np.array(subject.skin.hair_colour)
+    brows = _brows(_choose(root, "eyebrows", rng), head, shape, colour)
+    painted = subject.look is not None and subject.look.brow_cover > 0
     parts = [
-        _brows(_choose(root, "eyebrows", rng), head, shape, colour),
+        *([] if painted else [brows]),
         _lashes(_choose(root, "eyelashes", rng)),
         *_teeth(_choose(root, "teeth", rng, GAPPY_TEETH), shape, subject.teeth),
     ]

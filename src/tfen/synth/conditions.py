@@ -115,7 +115,7 @@ class Device:
             min(pixels, size),
             float(phone * rng.uniform(0, 1)),
             float(phone * rng.uniform(0, 1.2)),
-            float(film * rng.uniform(0.02, 0.08)),
+            float(film * rng.uniform(0.015, 0.06)),
             float(rng.uniform(0.4, 1.0)),
         )
 

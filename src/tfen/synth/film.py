@@ -12,7 +12,7 @@ from tfen.synth.assets import Dressed, dress
 from tfen.synth.conditions import Device, relight
 from tfen.synth.expressions import LAUGH, action_units, actions_over_time, resting
 from tfen.synth.head import BODY, EYE, INSIDE_LIP, MOUTH, SKIN, Head
-from tfen.synth.parts import Jaw, Part, eyes, glasses, long_hair, plain, teeth
+from tfen.synth.parts import Jaw, Part, eyes, glasses, lenses, long_hair, plain, teeth
 from tfen.synth.people import Subject
 from tfen.synth.renderer import Camera, Light, Scene, project
 from tfen.synth.settings import Variation
@@ -74,6 +74,8 @@ class Performer:
             width, height, radius, square = subject.glasses_shape
             colour = np.array(subject.glasses_colour)
             parts = [*parts, glasses(head, self.shape, colour, width, height, square, radius)]
+            if subject.look is not None and subject.look.sunglasses:
+                parts.append(lenses(head, self.shape, subject.look.sunglasses, width, height, square))
         return parts
 
     def _scene(self, images: list[Array], gloss: list[float], eye_corners: Array, covered_below: float) -> Scene:

@@ -114,24 +114,22 @@ def _tinted(colours: tuple[Colour, ...], rng: np.random.Generator) -> Colour:
 
 def _shape(changes: dict[str, float], far: float, rng: np.random.Generator) -> dict[str, float]:
     """Return the corners of the mouth, lips, brows and lids as far apart as they are among strangers."""
-    corners, lips = rng.normal(0, 0.45), rng.normal(0, 0.35)
-    low, slant, hood = rng.uniform(0, 1) * (rng.random() < 0.35), rng.normal(0, 0.4), rng.uniform(0, 0.9)
+    corners, lips = rng.normal(0, 0.2), rng.normal(0, 0.25)
+    low, slant, hood = rng.uniform(0, 1) * (rng.random() < 0.35), rng.normal(0, 0.2), rng.uniform(0, 0.9)
     moved = {
         "mouth-angles-up": corners,
         "mouth-upperlip-volume-incr": lips + rng.normal(0, 0.2),
         "mouth-lowerlip-volume-incr": lips + rng.normal(0, 0.2),
         "mouth-upperlip-height-incr": lips + rng.normal(0, 0.2),
         "mouth-lowerlip-height-incr": lips + rng.normal(0, 0.2),
-        "mouth-scale-horiz-incr": rng.normal(0, 0.3),
-        "mouth-upperlip-middle-up": rng.normal(0, 0.25),
-        "mouth-lowerlip-middle-up": rng.normal(0, 0.25),
+        "mouth-scale-horiz-incr": rng.normal(0, 0.25),
         "eyebrows-angle-up": slant,
         "l-eye-eyefold-up": -hood * (rng.random() < 0.4),
         "l-eye-bag-incr": rng.uniform(0, 0.6),
     }
     out = {name: _within(changes[name] + far * by, 1.0) for name, by in moved.items()}
-    out[BROWS_UP] = _within(changes[BROWS_UP] - far * 0.9 * low, 1.5)
-    out[INNER_BROWS_UP] = _within(changes[INNER_BROWS_UP] - far * 0.5 * rng.random() * (rng.random() < 0.35), 1.0)
+    out[BROWS_UP] = _within(changes[BROWS_UP] - far * 0.6 * low, 1.5)
+    out[INNER_BROWS_UP] = _within(changes[INNER_BROWS_UP] - far * 0.3 * rng.random() * (rng.random() < 0.35), 1.0)
     return out
 
 
@@ -226,7 +224,7 @@ def _fringe(far: float, rng: np.random.Generator) -> Array:
         return np.zeros((SIZE, SIZE), np.float32)
     across, down = grid()
     parting = rng.uniform(-0.04, 0.04)
-    ends = 0.772 + 0.05 * far * np.exp(-(((across - parting) / rng.uniform(0.025, 0.06)) ** 2))
+    ends = 0.765 + 0.055 * far * np.exp(-(((across - parting) / rng.uniform(0.025, 0.06)) ** 2))
     ends = ends + 0.006 * noise(rng, 60)[0][None] + 0.004 * noise(rng, 200)[0][None]
-    locks = np.clip(0.75 + 0.4 * noise(rng, 120)[0][None], 0, 1)
-    return smooth(0.003, -0.003, down - ends) * smooth(0.085, 0.07, abs(across)) * smooth(0.745, 0.752, down) * locks
+    locks = np.clip(1.0 + 0.3 * noise(rng, 120)[0][None], 0.3, 1)
+    return smooth(0.003, -0.003, down - ends) * smooth(0.1, 0.085, abs(across)) * locks

@@ -204,6 +204,27 @@ def tube(path: Array, radius: float, closed: bool) -> tuple[Array, Array, Array]
     return sheet(points)
 
 
+def lenses(head: Head, shape: Shape, dark: float, width: float, height: float, squareness: float) -> Part:
+    """Return tinted lenses for the frame that `glasses` draws; `dark`: share of the light that they take away."""
+    turn, radius = np.linspace(0, 2 * np.pi, 29), np.linspace(0, 1, 6)
+    cos, sin = np.cos(turn), np.sin(turn)
+    front = shape.neutral[head.landmarks[27]][1] - 0.006
+    pieces = []
+    for (first, last), side in zip(EYE_VERTICES, (1, -1)):
+        ball = shape.neutral[first:last]
+        centre = (ball.max(0) + ball.min(0)) / 2
+        across = radius[:, None] * width * np.sign(cos) * abs(cos) ** squareness
+        up = radius[:, None] * height * np.sign(sin) * abs(sin) ** squareness
+        back = 0.10 * abs(across) * (side * across > 0)
+        pieces.append(sheet(np.stack([centre[0] + side * 0.002 + across, front + back, centre[2] - 0.003 + up], -1)))
+    image = plain((0.01, 0.01, 0.01))
+    image[..., 3] = round(255 * dark)
+    vertices = np.concatenate([points for points, _, _ in pieces])
+    faces = np.concatenate([pieces[0][1], pieces[1][1] + len(pieces[0][0])])
+    corners = np.concatenate([uv for _, _, uv in pieces])
+    return Part("lenses", faces, corners, image, np.ones(3), 0.6, False, fixed(vertices))
+
+
 def glasses(
     head: Head, shape: Shape, colour: Array, width: float, height: float, squareness: float, thickness: float
 ) -> Part:

@@ -30,11 +30,11 @@ UNITS: dict[int, Weights] = {
     5: both("eyeWide", 1.0),
     6: both("cheekSquint", 1.0) | both("eyeSquint", 0.4),
     7: both("eyeSquint", 1.0),
-    9: both("noseSneer", 1.0) | both("browDown", 0.35) | both("cheekSquint", 0.5),
-    10: both("mouthUpperUp", 1.0),
+    9: both("noseSneer", 1.0) | both("browDown", 0.5) | both("cheekSquint", 0.8) | both("eyeSquint", 0.4),
+    10: both("mouthUpperUp", 1.0) | both("noseSneer", 0.3) | both("cheekSquint", 0.3),
     11: both("noseSneer", 0.3) | both("mouthUpperUp", 0.2),
     12: both("mouthSmile", 1.0),
-    14: both("mouthDimple", 1.0) | both("mouthPress", 0.4),
+    14: both("mouthDimple", 1.0) | both("mouthPress", 0.5) | both("mouthSmile", 0.12),
     15: both("mouthFrown", 1.0),
     16: both("mouthLowerDown", 1.0),
     17: {"mouthShrugLower": 1.0, "mouthShrugUpper": 0.4},
@@ -49,7 +49,7 @@ UNITS: dict[int, Weights] = {
     64: both("eyeLookDown", 0.7) | both("eyeBlink", 0.15),
 }
 """FACS action unit -> the facial actions of the head that show it at full strength."""
-BARED = both("mouthLowerDown", 0.75) | both("mouthUpperUp", 0.85)
+BARED = both("mouthLowerDown", 1.0) | both("mouthUpperUp", 1.0) | {"jawOpen": 0.08}
 """What parted lips do where they bare the teeth altogether."""
 STRENGTH = (0.6, 1.0)
 """Range of a unit's strength at the apex, where the form says nothing else."""
@@ -117,13 +117,13 @@ FORMS: dict[str, tuple[Form, ...]] = {
     ),
     "fear": (
         Form(name="stretched lips", share=0.4, units=(1, 4, 20, 25), optional={2: 0.57, 5: 0.63, 26: 0.33},
-             strength={1: STRONG, 4: MIDDLE, 20: STRONG}, teeth=(0.1, 0.8), source=DU),
+             strength={1: STRONG, 4: FAINT, 20: STRONG}, teeth=(0.1, 0.8), source=DU),
         Form(name="bared teeth", share=0.25, units=(1, 2, 4, 5, 20, 25), optional={16: 0.6, 26: 0.4},
-             strength={1: STRONG, 2: MIDDLE, 4: MIDDLE, 5: STRONG, 20: STRONG}, teeth=(0.6, 1.0), source=GUIDE),
-        Form(name="open mouth", share=0.2, units=(1, 2, 4, 5, 25, 26), strength={1: STRONG, 2: MIDDLE, 4: MIDDLE,
+             strength={1: STRONG, 2: MIDDLE, 4: FAINT, 5: STRONG, 20: STRONG}, teeth=(0.6, 1.0), source=GUIDE),
+        Form(name="open mouth", share=0.2, units=(1, 2, 4, 5, 25, 26), strength={1: STRONG, 2: MIDDLE, 4: FAINT,
              5: STRONG, 26: (0.5, 1.3)}, source=GUIDE),
         Form(name="brows and lids", share=0.15, units=(1, 2, 4, 5), optional={20: 0.3},
-             strength={1: STRONG, 2: MIDDLE, 4: MIDDLE, 5: STRONG}, source=f"{GUIDE}; {CK}"),
+             strength={1: STRONG, 2: MIDDLE, 4: FAINT, 5: STRONG}, source=f"{GUIDE}; {CK}"),
     ),
     "happiness": (
         Form(name="smile", share=0.45, units=(12, 25), optional={6: 0.51}, strength={12: (0.55, 1.0)}, teeth=(0.4, 1.0),

@@ -135,7 +135,6 @@ STRANGERS = replace(
     coloured=0.08,
     noise=(0.001, 0.03),
     blur=(0.0, 1.3),
-    compression=(25, 97),
     phone=0.35,
     grain=0.12,
     pixels=(24, 300),
