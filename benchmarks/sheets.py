@@ -73,7 +73,9 @@ def main() -> None:
                 for number, performer in enumerate(people):
                     seed = shows(form, expression, performer.subject.habits[expression], 1000 * number)
                     cells.append(still(performer, expression, seed, CLEAR, given.size))
-                rows.append(titled(np.concatenate(cells, 1), f"{expression}: {form.name} {form.units} {form.share:.2f}"))
+                rows.append(
+                    titled(np.concatenate(cells, 1), f"{expression}: {form.name} {form.units} {form.share:.2f}")
+                )
             write(given.out / f"forms-{expression}.png", np.concatenate(rows))
     if given.only != "forms":
         cells = []

@@ -55,7 +55,9 @@ def _backlight(light: Light, rng: np.random.Generator) -> tuple[Light, Setting]:
     direction = np.array([across, rng.uniform(0.3, 1.0), height])
     strength = rng.uniform(1.0, 2.2)
     turned = replace(
-        light, key=direction / np.linalg.norm(direction), key_colour=strength * light.key_colour / light.key_colour.max()
+        light,
+        key=direction / np.linalg.norm(direction),
+        key_colour=strength * light.key_colour / light.key_colour.max(),
     )
     return turned, Setting("backlight", behind=rng.uniform(1.5, 3.0), exposure=rng.uniform(1.1, 1.9))
 
@@ -109,7 +111,7 @@ class Device:
         if variation.pixels is None and not variation.phone and not variation.grain:
             return None
         low, high = variation.pixels or (size, size)
-        pixels = int(round(np.exp(rng.uniform(np.log(low), np.log(high)))))
+        pixels = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
         phone, film = rng.random() < variation.phone, rng.random() < variation.grain
         return cls(
             min(pixels, size),
@@ -121,7 +123,7 @@ class Device:
 
     def take(self, picture: Array, rng: np.random.Generator) -> Array:
         """Return the picture (n, n, 3) in [0, 1] as this camera has it, with `pixels` along each side."""
-        out = picture.astype(np.float32)
+        out: Array = picture.astype(np.float32)
         if self.pixels < len(out):
             out = cv2.resize(out, (self.pixels, self.pixels), interpolation=cv2.INTER_AREA)
         if self.smoothing:

@@ -14,7 +14,6 @@ from tfen.synth.dynamics import DYNAMICS, intensity
 from tfen.synth.repertoire import Weights, shown_by
 from tfen.synth.repertoire import both as _both
 
-
 PROTOTYPES: dict[str, list[Weights]] = {
     "neutral": [{}],
     "anger": [

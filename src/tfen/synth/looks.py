@@ -55,7 +55,7 @@ class Look:
     beard: str = "none"
     """One of BEARDS."""
     beard_cover: float = 0.0
-    lines: tuple[float, ...] = ()
+    lines: tuple[float, ...] = (0.0,) * len(skins.FOLDS)
     """How deep each of the skin's folds is at rest, in the order of `skins.FOLDS`."""
     freckles: float = 0.0
     circles: float = 0.0
@@ -211,7 +211,8 @@ def _beard(look: Look, rng: np.random.Generator) -> Array:
         "stubble": np.maximum(beard, moustache),
         "moustache": moustache,
         "goatee": np.maximum(moustache, beard * smooth(0.034, 0.024, x)),
-        "chin strap": beard * smooth(0.0, 0.012, down - np.interp(x, (0, 0.04, 0.08, 0.11), (0.948, 0.935, 0.905, 0.85))),
+        "chin strap": beard
+        * smooth(0.0, 0.012, down - np.interp(x, (0, 0.04, 0.08, 0.11), (0.948, 0.935, 0.905, 0.85))),
         "full": np.maximum(beard, moustache),
     }[look.beard]
     area = area * np.clip(1 + 0.25 * noise(rng, 14), 0.5, 1.2)

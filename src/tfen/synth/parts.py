@@ -222,7 +222,7 @@ def lenses(head: Head, shape: Shape, dark: float, width: float, height: float, s
     vertices = np.concatenate([points for points, _, _ in pieces])
     faces = np.concatenate([pieces[0][1], pieces[1][1] + len(pieces[0][0])])
     corners = np.concatenate([uv for _, _, uv in pieces])
-    return Part("lenses", faces, corners, image, np.ones(3), 0.6, False, fixed(vertices))
+    return Part("lenses", faces, corners, image, np.ones(3), 0.05, False, fixed(vertices))
 
 
 def glasses(

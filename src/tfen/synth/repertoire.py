@@ -197,7 +197,9 @@ def of_form(form: Form, rng: np.random.Generator) -> Shown:
             _add(weights, UNITS[unit], rng.uniform(*TRACE))
     side = "Left" if rng.random() < 0.5 else "Right"
     if form.one_sided:
-        weights = {name: weight for name, weight in weights.items() if name.startswith(UPPER) or not name.endswith(side)}
+        weights = {
+            name: weight for name, weight in weights.items() if name.startswith(UPPER) or not name.endswith(side)
+        }
     elif rng.random() < SHARE_OF_LOPSIDED:
         less = rng.uniform(0.35, 0.8)
         weights = {
