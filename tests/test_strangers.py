@@ -1,11 +1,11 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from conftest import refuses
 
 from tfen.errors import InputError
 from tfen.labels import EXPRESSIONS
@@ -210,5 +210,22 @@ def test_sunglasses_hide_the_eyes() -> None:
     assert shades[1] < 0.75 * shades[0]
 
 
-def test_strangers_are_a_choice_of_the_command_line(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    refuses("synth", tmp_path / "x", "--variation", "stranger", says="did you mean strangers")
+def test_an_unknown_variation_is_refused_and_shift_sets_lie_beyond_strangers() -> None:
+    with pytest.raises(InputError, match="did you mean strangers"):
+        SynthSettings(variation="stranger")
+    strangers, people, camera = (VARIATIONS[name] for name in ("strangers", "shift-people", "shift-camera"))
+    assert people.looks > strangers.looks
+    assert people.strength[1] <= strangers.strength[0]
+    assert camera.noise[0] >= strangers.noise[1]
+    assert camera.blur[0] >= strangers.blur[1]
+    assert camera.compression[1] < strangers.compression[0]
+
+
+def test_the_documented_table_of_forms_is_the_one_that_is_drawn_from() -> None:
+    page = (Path(__file__).parent.parent / "docs/synthetic.md").read_text()
+    for expression, forms in FORMS.items():
+        for form in forms:
+            always = ", ".join(str(unit) for unit in form.units) or "-"
+            some = ", ".join(f"{unit} ({100 * share:.0f} %)" for unit, share in form.optional.items()) or "-"
+            side = ", on one side" if form.one_sided else ""
+            assert f"| {expression} | {form.name} | {100 * form.share:.0f} % | {always}{side} | {some} |" in page

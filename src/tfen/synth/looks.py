@@ -94,7 +94,7 @@ def draw(sex: str, old: float, changes: dict[str, float], far: float, rng: np.ra
         contour=float((made_up or eyes) * (rng.random() < 0.4) * rng.uniform(0.2, 0.9)),
         brow_cover=float((rng.random() < (0.45 if man else 0.4)) * rng.uniform(0.4, 1.0)),
         brow_thickness=float(rng.uniform(1.0, 2.1) if man else rng.uniform(0.5, 1.5)),
-        brow_arch=float(rng.uniform(-0.4, 0.5) if man else rng.uniform(-0.2, 1.3)),
+        brow_arch=float(rng.uniform(-0.4, 0.5) if man else rng.uniform(-0.2, 0.9)),
         joined_brows=float((rng.random() < 0.06) * rng.uniform(0.2, 0.7)),
         beard=beard,
         beard_cover=float({"none": 0.0, "stubble": rng.uniform(0.1, 0.5)}.get(beard, rng.uniform(0.55, 1.0))),

@@ -15,6 +15,7 @@ DU = "Du, Tao & Martinez 2014, table 1"
 GUIDE = "Ekman, Friesen & Hager 2002, prototypes and major variants"
 CK = "Lucey et al. 2010, criteria of CK+"
 CORDARO = "Cordaro et al. 2018, core patterns"
+KELTNER = "Keltner et al. 2019, table 2"
 OURS = "a choice of this project"
 
 
@@ -130,7 +131,7 @@ FORMS: dict[str, tuple[Form, ...]] = {
              source=DU),
         Form(name="closed lips", share=0.25, units=(12,), optional={6: 0.5}, source=GUIDE),
         Form(name="laugh", share=0.15, units=(6, 7, 12, 25, 26), strength={12: STRONG, 7: MIDDLE, 26: (0.3, 1.0)},
-             teeth=(0.6, 1.0), source=CORDARO),
+             teeth=(0.6, 1.0), source=KELTNER),
         Form(name="faint", share=0.15, units=(12,), optional={25: 0.4}, strength={12: (0.25, 0.5)}, teeth=(0.2, 0.6),
              source=GUIDE),
     ),

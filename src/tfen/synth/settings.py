@@ -140,9 +140,32 @@ STRANGERS = replace(
     pixels=(24, 300),
 )
 """The widest of all: published forms of every expression, faces at rest, heads, lights and cameras as on the street."""
+SHIFT_PEOPLE = replace(WIDER, repertoire="published", looks=1.7, lips=1.7, rest=0.3, strength=(0.5, 0.7))
+"""People farther apart, and fainter expressions, than any other variation has: to choose a network by, not to train it."""
+SHIFT_CAMERA = replace(
+    WIDER,
+    repertoire="published",
+    turned=22.0,
+    motion=6.0,
+    backlight=0.2,
+    coloured=0.3,
+    noise=(0.03, 0.04),
+    blur=(1.3, 1.7),
+    compression=(22, 35),
+)
+"""Cameras worse than any other variation has, beside the face: to choose a network by, not to train it."""
 VARIATIONS = Choices(
     "variation",
-    {"lab": LAB, "wild": WILD, "wider": WIDER, "widest": WIDEST, "shiny": SHINY, "strangers": STRANGERS},
+    {
+        "lab": LAB,
+        "wild": WILD,
+        "wider": WIDER,
+        "widest": WIDEST,
+        "shiny": SHINY,
+        "strangers": STRANGERS,
+        "shift-people": SHIFT_PEOPLE,
+        "shift-camera": SHIFT_CAMERA,
+    },
 )
 
 
@@ -176,7 +199,8 @@ class SynthSettings:
     variation: Annotated[str, VARIATIONS] = "lab"
     """lab: frontal faces and even light. wild: poses, lights and cameras differ widely. wider: flat light and odd faces
     at rest, too. widest: also fuller lips, lighter or darker than the face. shiny: also skin and lips that shine.
-    strangers: also published forms of every expression, make-up, beards, turned heads, all kinds of light and cameras."""
+    strangers: also published forms of every expression, make-up, beards, turned heads, all kinds of light and cameras.
+    shift-people, shift-camera: people, or cameras, that none of the others has; to choose a network by."""
     framing: float = 1.0
     """Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head."""
 
