@@ -28,7 +28,7 @@ class Finding:
     detector: Annotated[str, DETECTORS] = AnalyzerSettings.detector
     "Finds the faces."
     detector_model: Path | None = None
-    "Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`."
+    "Model file of the detector: needed for mediapipe; for yunet another one than the package has."
 
 
 def analyze(
