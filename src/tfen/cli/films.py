@@ -145,5 +145,6 @@ def app(
     except ImportError:
         raise needs_extra("the page", "app") from None
 
+    use_threads(max(1, cores() // STAGES))
     # a word on the command line can be read by everybody on this machine
     serve(replace(settings, token=settings.token or os.environ.get("TFEN_TOKEN")), limits)

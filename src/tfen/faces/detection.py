@@ -106,7 +106,7 @@ def _packaged_yunet() -> np.ndarray:
         content = np.fromfile(YUNET, np.uint8)
     except OSError:
         raise TfenError(f"{YUNET} is missing; install tfen again, or choose --detector haar") from None
-    found = hashlib.sha256(content).hexdigest()
+    found = hashlib.sha256(content.tobytes()).hexdigest()
     if found != YUNET_SHA256:
         raise TfenError(
             f"{YUNET} is damaged: its SHA-256 is {found}, not {YUNET_SHA256}; install tfen again, or choose "
