@@ -1,6 +1,6 @@
 """How many of the frames that show a face each detector finds a face in.
 
-usage: python benchmarks/detection.py [--yunet MODEL] [--mediapipe MODEL] FOLDER_OR_FILM...
+usage: python benchmarks/detection.py [--mediapipe MODEL] FOLDER_OR_FILM...
 
 Folders are searched for photographs, each of which is taken to show one face; films are counted frame by frame, so that
 a film without faces should score 0.
@@ -31,9 +31,9 @@ def pictures(source: Path) -> Iterator[np.ndarray]:
 
 def main() -> None:
     words = sys.argv[1:]
-    detectors: list[FaceDetector] = [make_detector("haar")]
-    while words[:1] in (["--yunet"], ["--mediapipe"]):
-        detectors.append(make_detector(words[0].removeprefix("--"), Path(words[1])))
+    detectors: list[FaceDetector] = [make_detector("haar"), make_detector("yunet")]
+    if words[:1] == ["--mediapipe"]:
+        detectors.append(make_detector("mediapipe", Path(words[1])))
         words = words[2:]
     for source in map(Path, words):
         found = {detector.name: 0 for detector in detectors}

@@ -1,6 +1,6 @@
 """Error of the landmarks on photographs marked by hand.
 
-usage: python benchmarks/landmarks.py LONDON [--weights FILE] [--detector NAME MODEL] [--picture FILE]
+usage: python benchmarks/landmarks.py LONDON [--weights FILE] [--detector NAME] [--picture FILE]
 
 LONDON is a folder with neutral/*.jpg and landmarks.csv of the Face Research Lab London Set (figshare 5047666). The error
 is the mean distance over the four eye corners, the two mouth corners and the chin, divided by the distance of the pupils.
@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfen.faces.detectors import make_detector
+from tfen.faces.detectors import DEFAULT_DETECTOR, make_detector
 from tfen.faces.landmarks import PACKAGED, Landmarker
 from tfen.video.photographs import read_image
 
@@ -25,11 +25,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("london", type=Path)
     parser.add_argument("--weights", type=Path, default=PACKAGED)
-    parser.add_argument("--detector", nargs=2, metavar=("NAME", "MODEL"))
+    parser.add_argument("--detector", default=DEFAULT_DETECTOR)
     parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
     folder, landmarker = asked.london, Landmarker(asked.weights)
-    detector = make_detector(asked.detector[0], Path(asked.detector[1])) if asked.detector else make_detector("haar")
+    detector = make_detector(asked.detector)
     rows = csv.DictReader((folder / "landmarks.csv").open())
     errors, missed = [], 0
     sheet = []

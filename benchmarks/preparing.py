@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import torch
 
-from tfen.faces.detection import HaarDetector
+from tfen.faces.detectors import DEFAULT_DETECTOR, make_detector
 from tfen.faces.landmarks import packaged_landmarker
 from tfen.synth.generate import SynthSettings
 from tfen.synth.layouts import make_layout
@@ -68,7 +68,7 @@ def main() -> None:
         lay(small, count // 10, images)
         lay(large, count, images)
         files = sorted(large.rglob("*.jpg"))[:600]
-        detector, landmarker = HaarDetector(), packaged_landmarker()
+        detector, landmarker = make_detector(DEFAULT_DETECTOR), packaged_landmarker()
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         start = time.perf_counter()

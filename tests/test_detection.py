@@ -1,50 +1,171 @@
-"""Detectors that are not in the package: fetched on command, checked, and never without being asked."""
+"""Detectors: what comes with the package finds faces and is checked; what is no model is told in one sentence."""
 
 import hashlib
 import zipfile
+from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
-import huggingface_hub
 import numpy as np
 import pytest
 from conftest import refuses
+from films import paste, scene
 
+from tfen import Analyzer
+from tfen.app.wishes import Wishes, detectors
+from tfen.data.settings import CropSettings
 from tfen.errors import InputError, TfenError
 from tfen.faces import detection
-from tfen.faces.detection import fetch_yunet
-from tfen.faces.detectors import make_detector
+from tfen.faces.detectors import DEFAULT_DETECTOR, DETECTORS, lent_detector, make_detector
+from tfen.faces.landmarks import confirmed, packaged_landmarker
+from tfen.inference.settings import AnalyzerSettings
+from tfen.synth.generate import SynthSettings, performer_of
+from tfen.synth.settings import LAB
+
+FACES = Path(detection.__file__).parent
 
 
-def test_a_fetched_model_is_the_one_that_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"a model")
-    asked: list[tuple[str, str, str]] = []
-
-    def hub(repository: str, file: str, revision: str, local_files_only: bool = False) -> str:
-        asked.append((repository, file, revision))
-        return str(path)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
-    with pytest.raises(TfenError, match="not the model that was expected"):
-        fetch_yunet()
-    right = replace(detection.YUNET, sha256=hashlib.sha256(b"a model").hexdigest())
-    monkeypatch.setattr(detection, "YUNET", right)
-    assert fetch_yunet() == path
-    assert set(asked) == {("opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx", right.revision)}
-    with pytest.raises(InputError, match="no model of YuNet"):
-        make_detector("yunet")  # it is found, and it is no network
+Shown = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def test_nothing_is_fetched_without_being_asked(tmp_path: Path) -> None:
-    refuses("fetch", "yunet", code=1, says="could not be fetched")  # the tests run without a network
-    with pytest.raises(InputError, match="tfen fetch yunet"):
-        make_detector("yunet")
+@cache
+def portraits(turned: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Synthetic heads, (160, 160, 3) RGB, and their landmarks."""
+    how = replace(LAB, turned=turned, framing=1.6)
+    takes = [
+        performer_of(number, SynthSettings()).perform("neutral", "held", 1, 160, np.random.default_rng(number), how)
+        for number in range(3)
+    ]
+    return [(take.frames[0], np.array(take.truth["landmarks"][0])) for take in takes]
 
 
-def test_the_detector_of_the_package_finds_no_face_in_nothing() -> None:
-    assert make_detector("haar").detect(np.zeros((200, 300, 3), np.uint8)) == []
+def small(head: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scale = 24 / float((points.max(0) - points.min(0)).max())
+    face = cv2.resize(head, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return paste(scene(3), face, 300, 150), points * scale + [300, 150]
+
+
+def dark(head: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    image = paste(scene(3), head, 300, 100)
+    return np.round(image * 0.06).astype(np.uint8), points + [300, 100]
+
+
+def whole(head: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return paste(scene(3), head, 300, 100), points + [300, 100]
+
+
+@pytest.mark.parametrize(
+    ("shown", "turned", "confirmed_too"),
+    [(small, 0, True), (dark, 0, True), (whole, 35, True), (whole, 45, False), (whole, 60, False)],
+)
+def test_the_default_finds_small_dark_and_turned_faces(shown: Shown, turned: float, confirmed_too: bool) -> None:
+    found = {"haar": 0, DEFAULT_DETECTOR: 0}
+    kept = 0
+    for head, points in portraits(turned):
+        image, there = shown(head, points)
+        x, y = there.mean(0)
+        for name in found:
+            faces = make_detector(name).detect(image)
+            assert all(
+                left < x < left + wide and top < y < top + high for left, top, wide, high in (f.box for f in faces)
+            )
+            found[name] += len(faces)
+        kept += len(list(confirmed(image, faces, packaged_landmarker())))
+    assert found[DEFAULT_DETECTOR] == 3
+    assert found["haar"] < 3
+    assert kept == 3 or not confirmed_too  # farther turned, landmarks are lost
+
+
+def test_every_choice_of_a_detector_has_the_same_default() -> None:
+    homes = (
+        AnalyzerSettings().detector,
+        CropSettings().detector,
+        Wishes().detector,
+        next(iter(DETECTORS)),
+        detectors()[0],
+    )
+    assert set(homes) == {DEFAULT_DETECTOR}
+    assert detectors() == ("yunet", "haar")
+
+
+def test_the_packages_model_is_the_one_that_the_model_card_names_and_its_licence_is_there() -> None:
+    found = hashlib.sha256(detection.YUNET.read_bytes()).hexdigest()
+    card = (FACES.parent / "weights" / "MODEL_CARD.md").read_text()
+    assert found == detection.YUNET_SHA256
+    assert found in card
+    assert detection.YUNET.name in card
+    licence = detection.YUNET.with_suffix(".LICENSE").read_text()
+    assert licence.startswith("MIT License")
+    assert "Shiqi Yu" in licence
+
+
+def test_a_missing_or_damaged_model_of_the_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = detection.YUNET.read_bytes()
+    monkeypatch.setattr(detection, "YUNET", tmp_path / "model.onnx")
+    detection._packaged_yunet.cache_clear()
+    try:
+        with pytest.raises(TfenError, match=r"model.onnx is missing; install tfen again"):
+            make_detector("yunet")
+        for content in (whole[:-1000], whole[:5000] + b"x" + whole[5001:], b""):
+            (tmp_path / "model.onnx").write_bytes(content)
+            with pytest.raises(TfenError, match=r"model.onnx is damaged: its SHA-256 is .*; install tfen again"):
+                make_detector("yunet")
+    finally:
+        detection._packaged_yunet.cache_clear()
+
+
+def test_a_model_file_of_ones_own_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "own.onnx").write_bytes(detection.YUNET.read_bytes())
+    image = paste(scene(3), portraits(0)[0][0], 300, 100)
+    theirs, ours = (make_detector("yunet", model).detect(image) for model in (tmp_path / "own.onnx", None))
+    assert [face.box for face in theirs] == [face.box for face in ours] != []
+    for content in (b"", b"no network"):
+        (tmp_path / "own.onnx").write_bytes(content)
+        with pytest.raises(InputError, match=r"own.onnx is no model of YuNet that OpenCV can read"):
+            make_detector("yunet", tmp_path / "own.onnx")
+    with pytest.raises(InputError, match="does not exist"):
+        make_detector("yunet", tmp_path / "none.onnx")
+    with pytest.raises(InputError, match="the detector haar takes no model file"):
+        make_detector("haar", tmp_path / "own.onnx")
+
+
+def test_a_process_loads_the_model_once(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def counted(name: str, model: Path | None = None) -> Any:
+        made.append(name)
+        return make_detector(name, model)
+
+    monkeypatch.setattr("tfen.faces.detectors.make_detector", counted)
+    monkeypatch.setattr("tfen.faces.detectors._idle", defaultdict(deque))
+    for _ in range(2):  # the page makes an analyzer for each wish
+        looking = Analyzer(weights)
+        for _ in range(2):
+            assert [result.face for result in looking(scene(3))] == [None]
+    assert made == [DEFAULT_DETECTOR]
+
+
+def test_each_thread_has_a_detector_of_its_own() -> None:
+    with lent_detector("haar") as one, lent_detector("haar") as other:
+        assert one is not other
+    with lent_detector("haar") as again:
+        assert again in (one, other)
+
+
+@pytest.mark.parametrize("name", ["yunet", "haar"])
+def test_a_detector_of_the_package_finds_no_face_in_nothing(name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 6, (200, 300, 3)).astype(np.uint8)
+    for image in (
+        np.zeros((200, 300, 3), np.uint8),
+        noise,
+        np.zeros((1, 1, 3), np.uint8),
+        np.zeros((1, 900, 3), np.uint8),
+    ):
+        assert make_detector(name).detect(image) == []
 
 
 class Said:

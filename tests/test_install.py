@@ -72,8 +72,12 @@ def test_the_wheel_holds_weights_pages_templates_and_licences(installed: Path) -
     }
     there = {path.relative_to(installed) for path in installed.rglob("*") if path.is_file()}
     assert kept <= there
-    assert {path.name for path in kept} >= {"model.safetensors", "landmarks.safetensors", "MODEL_CARD.md"}
-    assert next(installed.glob("tfen-*.dist-info")).joinpath("licenses/LICENSE").is_file()
+    assert {path.name for path in kept} >= {
+        "model.safetensors", "landmarks.safetensors", "MODEL_CARD.md", "face_detection_yunet_2023mar.onnx",
+        "face_detection_yunet_2023mar.LICENSE",
+    }  # fmt: skip
+    licences = {path.name for path in next(installed.glob("tfen-*.dist-info")).joinpath("licenses").rglob("*")}
+    assert licences >= {"LICENSE", "face_detection_yunet_2023mar.LICENSE"}
 
 
 def test_the_wheel_alone_makes_faces_analyzes_and_serves(installed: Path, tmp_path: Path) -> None:

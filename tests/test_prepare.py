@@ -178,7 +178,7 @@ def test_links_out_of_the_source_and_sets_without_a_face_are_told(tmp_path: Path
     assert "leads out of" in json.loads((tmp_path / "out/prepared.json").read_text())["left_out"]["Eve-fear"]
     refuses("prepare", "folder", source, tmp_path / "other", says="no face was found")
     assert not (tmp_path / "other").exists()
-    refuses("prepare", "folder", source, tmp_path / "y", "--detector", "yunet", says="needs its model")
+    refuses("prepare", "folder", source, tmp_path / "y", "--detector", "mediapipe", says="needs its model")
 
 
 @pytest.mark.parametrize("layout", ["ckplus", "mmi", "oulu-casia", "dfew"])

@@ -30,7 +30,9 @@ def test_a_folder_is_ours_if_it_was_begun_with_the_same_settings(tmp_path: Path)
     assert not claim(folder, BOX, SETTINGS)
     assert claim(folder, BOX, SETTINGS)
     other = {"set": "x", "settings": {"size": 3, "names": ("a", "b"), "inner": {"depth": 2}}}
-    with pytest.raises(InputError, match=r"holds a box with inner\.depth = 1, not 2; choose another folder"):
+    with pytest.raises(
+        InputError, match=r"holds a box with inner\.depth = 1, not 2; choose another folder, or the same settings"
+    ):
         claim(folder, BOX, other)
     assert claim(folder, BOX, other, ignore=frozenset({"inner.depth"}))
     (tmp_path / "mine").mkdir()
@@ -118,5 +120,10 @@ def test_an_analysis_of_another_version_is_gone_on_with_and_of_another_format_re
     refuses(
         "analyze", tmp_path / "a.png", "--out", out, "--window", 2, says="holds an analysis with window = 1.0, not 2.0"
     )
+    edit(out / "analysis.json", detector="haar")  # begun when it was the default
+    refuses(
+        "analyze", tmp_path / "a.png", "--out", out, says="with detector = haar, not yunet; choose another folder, or"
+    )
+    assert "done before" in tfen("analyze", tmp_path / "a.png", "--out", out, "--detector", "haar").stderr
     edit(out / "analysis.json", format=1)
     refuses("analyze", tmp_path / "a.png", "--out", out, says="is an analysis in format 1")

@@ -87,7 +87,8 @@ def claim(
             continue
         if not grows(name, before, now):
             raise InputError(
-                f"{folder} holds {format.what} with {name} = {_shown(before)}, not {_shown(now)}; choose another folder"
+                f"{folder} holds {format.what} with {name} = {_shown(before)}, not {_shown(now)}; choose another folder, "
+                "or the same settings"
             )
         grown = True
     if grown:

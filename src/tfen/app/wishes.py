@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tfen.app.uploads import Refused
 from tfen.errors import InputError
-from tfen.faces.detectors import DETECTORS, make_detector
+from tfen.faces.detectors import DEFAULT_DETECTOR, DETECTORS, make_detector
 from tfen.inference.analyzer import Analyzer
 from tfen.inference.settings import AnalyzerSettings
 from tfen.models.weights import Loaded, load
@@ -33,7 +33,7 @@ class Wishes(BaseModel):
         Literal["1", "6"],
         Field(description="Views of each face whose results are averaged: 6, or 1, which is faster."),
     ] = "6"
-    detector: Annotated[str, Field(description="One of the detectors that `/api/version` lists.")] = "haar"
+    detector: Annotated[str, Field(description="One of the detectors that `/api/version` lists.")] = DEFAULT_DETECTOR
 
 
 class JobWishes(Wishes):

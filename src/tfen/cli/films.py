@@ -28,7 +28,7 @@ class Finding:
     detector: Annotated[str, DETECTORS] = AnalyzerSettings.detector
     "Finds the faces."
     detector_model: Path | None = None
-    "Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`."
+    "Model file of the detector: needed for mediapipe; for yunet another one than the package has."
 
 
 def analyze(
@@ -146,5 +146,6 @@ def app(
     except ImportError:
         raise needs_extra("the page", "app") from None
 
+    use_threads(max(1, cores() // STAGES))
     # a word on the command line can be read by everybody on this machine
     serve(replace(settings, token=settings.token or os.environ.get("TFEN_TOKEN")), limits)

@@ -47,7 +47,6 @@ COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
     },
     "Weights": {
         "export": (weights.export, "tfen export packaged graphs --to onnx"),
-        "fetch": (weights.fetch, "tfen fetch yunet && tfen analyze film.mp4 --out results --detector yunet"),
     },
 }
 """The commands by purpose: what each name calls, and an example."""

@@ -1,7 +1,7 @@
-"""Commands that write weights for other engines, and fetch what is not in the package."""
+"""The command that writes weights for other engines."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tfen.errors import InputError
 from tfen.inference.settings import EXPORT_FORMATS
@@ -45,14 +45,3 @@ def export(
         f"{100 * figures['agreement']:.1f} %, right {100 * figures['accuracy_int8']:.1f} % instead of "
         f"{100 * figures['accuracy']:.1f} %"
     )
-
-
-def fetch(what: Literal["yunet"]) -> None:
-    """Fetch a model that is not in the package, over the network, and check that it is the right one.
-
-    Args:
-        what: yunet: a better face detector (0.2 MB, MIT licence).
-    """
-    from tfen.faces.detection import fetch_yunet
-
-    print(fetch_yunet())

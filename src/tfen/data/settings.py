@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from tfen.errors import InputError
+from tfen.faces.detectors import DEFAULT_DETECTOR
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class CropSettings:
 
     size: int = 244
     """Side of the stored crops, pixels."""
-    detector: str = "haar"
-    """Finds the faces: haar, yunet or mediapipe; none takes the box, or the largest centred square."""
+    detector: str = DEFAULT_DETECTOR
+    """Finds the faces: yunet, haar or mediapipe; none takes the box, or the largest centred square."""
     detector_model: Path | None = None
-    """Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`."""
+    """Model file of the detector: needed for mediapipe; for yunet another one than the package has."""
     align: Literal["none", "eyes"] = "eyes"
     """eyes: crops are turned until the eyes are level, where landmarks are known. none: as in the paper."""
 

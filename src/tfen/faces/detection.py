@@ -1,8 +1,9 @@
-"""Finding faces: one interface, a detector that needs no download, and better ones for which a model file is given."""
+"""Finding faces: one interface, two detectors that come with the package, and one for which a model file is given."""
 
 import hashlib
 import zipfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -12,29 +13,13 @@ import numpy as np
 from tfen.errors import InputError, TfenError
 from tfen.faces.box import Box
 
-LONGEST_SIDE = 480
-"""Pictures are searched at no more than this many pixels along their longer side."""
+YUNET = Path(__file__).parent / "face_detection_yunet_2023mar.onnx"
+"""YuNet's model as OpenCV Zoo publishes it (MIT); its licence lies beside it, and the model card says where it is from."""
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+BRIGHT, MOST_GAIN = 200, 20
+"""The brightest hundredth of a dark picture is raised to this level before YuNet looks, by no more than this factor."""
 LARGEST_MODEL = 20_000_000
 """Bytes of a detector that are read from a bundle; MediaPipe's has 0.2 million."""
-
-
-@dataclass(frozen=True)
-class HubFile:
-    """A file on the Hugging Face hub, and what it must be."""
-
-    repository: str
-    file: str
-    revision: str
-    sha256: str
-
-
-YUNET = HubFile(
-    "opencv/face_detection_yunet",
-    "face_detection_yunet_2023mar.onnx",
-    "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310",
-    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-)
-"""YuNet's model as OpenCV publishes it (MIT)."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +45,16 @@ class FaceDetector(Protocol):
 
 
 class HaarDetector:
-    """OpenCV's cascade of Haar features (Viola and Jones 2001; Lienhart and Maydt 2002): in the package, quick, frontal."""
+    """OpenCV's cascade of Haar features (Viola and Jones 2001; Lienhart and Maydt 2002): frontal faces that are not small."""
 
     name = "haar"
+    _longest = 480
 
     def __init__(self) -> None:
         self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml")  # type: ignore[attr-defined]
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        small, scale = _shrunk(image)
+        small, scale = _shrunk(image, self._longest)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
         least = max(24, min(grey.shape) // 8)
         boxes, _, weights = self._cascade.detectMultiScale3(
@@ -82,24 +68,57 @@ class HaarDetector:
 
 
 class YuNetDetector:
-    """YuNet (Wu et al. 2023) through OpenCV, from a model file such as face_detection_yunet_2023mar.onnx."""
+    """YuNet (Wu et al. 2023) through OpenCV: also small, dark and turned faces.
+
+    Args:
+        model: another file of it than the package's.
+
+    Raises:
+        InputError: the file is missing, or no such model.
+        TfenError: the package's own file is missing or damaged.
+    """
 
     name = "yunet"
+    _longest = 640
+    _least = 0.6
 
-    def __init__(self, model: Path) -> None:
-        if not model.is_file():
+    def __init__(self, model: Path | None = None) -> None:
+        if model is not None and not model.is_file():
             raise InputError(f"{model} does not exist; --detector-model wants YuNet's .onnx file (OpenCV Zoo, MIT)")
+        content = _packaged_yunet() if model is None else np.fromfile(model, np.uint8)
         try:
-            self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), 0.6)
+            self._net = cv2.FaceDetectorYN.create("onnx", content, np.zeros(0, np.uint8), (320, 320), self._least)
         except cv2.error:
-            raise InputError(f"{model} is no model of YuNet that OpenCV can read") from None
+            raise InputError(f"{model or YUNET} is no model of YuNet that OpenCV can read") from None
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        small, scale = _shrunk(image)
+        small, scale = _shrunk(image, self._longest)
         self._net.setInputSize((small.shape[1], small.shape[0]))
-        rows = self._net.detect(np.ascontiguousarray(small[..., ::-1]))[1]
+        rows = self._net.detect(np.ascontiguousarray(_lit(small)[..., ::-1]))[1]
         faces = [] if rows is None else [_yunet_face(row, scale) for row in rows]
         return sorted(faces, key=lambda face: -face.score)
+
+
+@cache
+def _packaged_yunet() -> np.ndarray:
+    """Return the package's model, read and checked once in a process."""
+    try:
+        content = np.fromfile(YUNET, np.uint8)
+    except OSError:
+        raise TfenError(f"{YUNET} is missing; install tfen again, or choose --detector haar") from None
+    found = hashlib.sha256(content.tobytes()).hexdigest()
+    if found != YUNET_SHA256:
+        raise TfenError(
+            f"{YUNET} is damaged: its SHA-256 is {found}, not {YUNET_SHA256}; install tfen again, or choose "
+            "--detector haar"
+        )
+    return content
+
+
+def _lit(image: np.ndarray) -> np.ndarray:
+    """Return a dark picture brighter; YuNet was trained on pictures in common light."""
+    level = max(float(np.percentile(image[::8, ::8], 99)), BRIGHT / MOST_GAIN)
+    return image if level >= BRIGHT else cv2.convertScaleAbs(image, alpha=BRIGHT / level)
 
 
 def _yunet_face(row: np.ndarray, scale: float) -> Face:
@@ -173,49 +192,10 @@ def _tflite(model: Path) -> bytes:
         return file.read(LARGEST_MODEL)
 
 
-def _shrunk(image: np.ndarray) -> tuple[np.ndarray, float]:
-    scale = min(1.0, LONGEST_SIDE / max(image.shape[:2]))
+def _shrunk(image: np.ndarray, longest: int) -> tuple[np.ndarray, float]:
+    """Return a picture that is no longer than some pixels along its longer side, and its scale."""
+    scale = min(1.0, longest / max(image.shape[:2]))
     if scale == 1.0:
         return np.ascontiguousarray(image), 1.0
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA), scale
-
-
-def fetch_yunet() -> Path:
-    """Fetch YuNet's model (232,589 bytes, MIT) over the network into the hub's cache and return its path.
-
-    Raises:
-        TfenError: the hub does not answer, or gives another file than the one that this program was made for.
-    """
-    from huggingface_hub import hf_hub_download
-
-    try:
-        path = Path(hf_hub_download(YUNET.repository, YUNET.file, revision=YUNET.revision))
-    except Exception as error:
-        raise TfenError(
-            f"YuNet's model could not be fetched ({type(error).__name__}): download {YUNET.file} of {YUNET.repository} "
-            "from the Hugging Face hub and give it with --detector-model"
-        ) from None
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != YUNET.sha256:
-        raise TfenError(
-            f"{path} is not the model that was expected: its SHA-256 is {found}, not {YUNET.sha256}; delete it"
-        )
-    return path
-
-
-def fetched_yunet() -> Path:
-    """Return where YuNet's fetched model lies.
-
-    Raises:
-        InputError: it was not fetched.
-    """
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(YUNET.repository, YUNET.file, revision=YUNET.revision, local_files_only=True))
-    except Exception:
-        raise InputError(
-            "the detector yunet needs its model: fetch it with `tfen fetch yunet`, or give --detector-model "
-            "face_detection_yunet_2023mar.onnx"
-        ) from None

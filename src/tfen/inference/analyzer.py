@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from tfen.errors import InputError
 from tfen.faces.box import Box
 from tfen.faces.detection import FaceDetector
-from tfen.faces.detectors import make_detector
+from tfen.faces.detectors import lent_detector
 from tfen.inference.engine import Engine
 from tfen.inference.export import load_for
 from tfen.inference.finding import FaceFinder, Seen, Step, faces_of_photograph, newest_on_grid, on_grid
@@ -120,7 +120,6 @@ class Analyzer:
         self.expressions = self.engine.expressions
         self.step = self.settings.window / self.engine.frames
         """Seconds between two results of a face."""
-        self._detectors: deque[FaceDetector] = deque()
         with self._detector():  # an unfit one is reported now
             pass
         self._smooth = round(self.settings.smoothing / self.step)
@@ -130,20 +129,10 @@ class Analyzer:
         self._wait = 0 if live else self._smooth
         """Steps that a result waits for neighbours to be averaged with."""
 
-    @contextmanager
-    def _detector(self) -> Iterator[FaceDetector]:
-        """Lend a detector; OpenCV's cannot work for two threads at a time."""
+    def _detector(self) -> AbstractContextManager[FaceDetector]:
         if self._own_detector is not None:
-            yield self._own_detector
-            return
-        try:
-            detector = self._detectors.pop()
-        except IndexError:
-            detector = make_detector(self.settings.detector, self.settings.detector_model)
-        try:
-            yield detector
-        finally:
-            self._detectors.append(detector)
+            return nullcontext(self._own_detector)
+        return lent_detector(self.settings.detector, self.settings.detector_model)
 
     def __call__(
         self,

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from tfen.choices import Choices
 from tfen.config import TestTimeAugmentation
 from tfen.errors import InputError
-from tfen.faces.detectors import DETECTORS
+from tfen.faces.detectors import DEFAULT_DETECTOR, DETECTORS
 
 ENGINES: Choices[str] = Choices(
     "engine", {"torch": "PyTorch", "onnxruntime": "ONNX Runtime (extra export)", "openvino": "OpenVINO (extra export)"}
@@ -46,10 +46,10 @@ EXPORT_FORMATS: Choices[ExportFormat] = Choices(
 class AnalyzerSettings:
     """How faces are found and their expressions are measured."""
 
-    detector: Annotated[str, DETECTORS] = "haar"
+    detector: Annotated[str, DETECTORS] = DEFAULT_DETECTOR
     "Finds the faces."
     detector_model: Path | None = None
-    "Model file of the detector: needed for mediapipe, and for yunet if not fetched with `tfen fetch yunet`."
+    "Model file of the detector: needed for mediapipe; for yunet another one than the package has."
     window: float = 1.0
     "Seconds of film that a result rests on, 0.1 to 60."
     smoothing: float = 0.2
