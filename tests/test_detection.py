@@ -17,6 +17,7 @@ from films import paste, scene
 
 from tfen import Analyzer
 from tfen.app.wishes import Wishes, detectors
+from tfen.data.prepare import _find_view
 from tfen.data.settings import CropSettings
 from tfen.errors import InputError, TfenError
 from tfen.faces import detection
@@ -78,6 +79,14 @@ def test_the_default_finds_small_dark_and_turned_faces(shown: Shown, turned: flo
     assert found[DEFAULT_DETECTOR] == 3
     assert found["haar"] < 3
     assert kept == 3 or not confirmed_too  # farther turned, landmarks are lost
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_film_on_its_side_is_turned_upright(turns: int) -> None:
+    for head, _ in portraits(0):
+        lying = np.ascontiguousarray(np.rot90(head, turns))
+        wanted = {0: "whole", 1: "90 whole", 2: "180 whole", 3: "270 whole"}[turns]
+        assert _find_view([lying], False, make_detector(DEFAULT_DETECTOR)) == wanted
 
 
 def test_every_choice_of_a_detector_has_the_same_default() -> None:

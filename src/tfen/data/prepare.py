@@ -27,7 +27,7 @@ from tfen.errors import InputError
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.faces.detection import FaceDetector
 from tfen.faces.detectors import make_detector
-from tfen.faces.landmarks import confirmed, packaged_landmarker
+from tfen.faces.landmarks import confirmed, packaged_landmarker, upright
 from tfen.files import clear_errors, read_json, whole_folder, write_csv, write_json
 from tfen.folders import Format, claim
 from tfen.labels import in_order
@@ -294,7 +294,7 @@ def _find_view(images: list[Array], both_views: bool, detector: FaceDetector) ->
             if half == "whole" and both_views:
                 continue
             seen = [_seen(image, view) for image in images]
-            faces = [next(confirmed(image, detector.detect(image), packaged_landmarker()), None) for image in seen]
+            faces = [next(upright(image, detector.detect(image), packaged_landmarker()), None) for image in seen]
             score = sum(own[0].score for own in faces if own is not None) / len(images)
             if score > 1.25 * best_score:  # the earlier, simpler view stays unless another is clearly better
                 best, best_score = view, score

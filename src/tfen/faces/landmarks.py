@@ -217,6 +217,14 @@ def confirmed(image: Array, faces: Iterable[Face], landmarker: Landmarker) -> It
             yield face, points
 
 
+def upright(image: Array, faces: Iterable[Face], landmarker: Landmarker) -> Iterator[tuple[Face, Array]]:
+    """Yield the same, but only faces of which the network itself is sure: of one that lies on its side, it is not."""
+    faces = list(faces)
+    for face, (points, doubt) in zip(faces, landmarker.judge_all(image, [face.box for face in faces])):
+        if doubt <= MOST_DOUBT:
+            yield face, points
+
+
 def _same_again(image: Array, face: Face, points: Array, landmarker: Landmarker) -> bool:
     """Tell whether something else than the landmarks themselves says that they are right."""
     apart = float(np.linalg.norm(points[36] - points[45]))
