@@ -26,7 +26,7 @@ from tfen import Analyzer, Result
 from tfen.cli import main
 from tfen.config import TestTimeAugmentation
 from tfen.errors import InputError
-from tfen.faces.detection import HaarDetector
+from tfen.faces.detectors import DEFAULT_DETECTOR, make_detector
 from tfen.faces.pose import pose
 from tfen.inference.analyzer import open_source
 from tfen.inference.engine import Engine
@@ -161,7 +161,7 @@ def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, v
     streamed = list(analyzer(Frame(k, time, image) for k, (image, time) in enumerate(zip(images, times))))
     loaded = load(weights)
     engine = Engine(loaded, views)
-    finder = FaceFinder(HaarDetector(), engine.size, 5)
+    finder = FaceFinder(make_detector(DEFAULT_DETECTOR), engine.size, 5)
     steps = list(finder.steps(on_grid([Frame(k, t, i) for k, (i, t) in enumerate(zip(images, times))], 0.2, 5)))
     crops = [step.faces[0].crop for step in steps]
     assert len(streamed) == len(steps)
