@@ -163,7 +163,7 @@ def test_ids_ascend_by_their_numbers() -> None:
 
 def test_folds_are_neighbours_by_id_and_disjoint() -> None:
     subjects = tuple(f"S{k:03d}" for k in range(118))
-    groups = subject_folds(subjects, 10)
+    groups = subject_folds([(subject,) for subject in subjects], 10)
     assert [len(group) for group in groups] == [12] * 8 + [11] * 2
     assert sorted(subject for group in groups for subject in group) == sorted(subjects)
     assert groups[0] == set(subjects[:12])
@@ -182,7 +182,7 @@ def test_validation_subjects_come_from_the_training_subjects(tmp_path: Path) -> 
 
 def test_too_few_subjects_are_refused() -> None:
     with pytest.raises(InputError, match="2 subjects, fewer than the 10 folds"):
-        subject_folds(("a", "b"), 10)
+        subject_folds([("a",), ("b",)], 10)
 
 
 def test_batches_are_the_same_for_the_same_seed_and_others_for_another_epoch(tiny_set: Path) -> None:

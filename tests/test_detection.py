@@ -177,6 +177,15 @@ def test_a_detector_of_the_package_finds_no_face_in_nothing(name: str) -> None:
         assert make_detector(name).detect(image) == []
 
 
+@pytest.mark.parametrize("name", ["yunet", "haar"])
+def test_small_pictures_of_noise_show_no_face(name: str) -> None:
+    rng, detector = np.random.default_rng(1), make_detector(name)
+    for k in range(120):
+        size = (*rng.integers(1, 70, 2), 3)
+        image = rng.integers(0, 256 if k % 2 else 6, size).astype(np.uint8)
+        assert detector.detect(image) == []
+
+
 class Said:
     """In the place of MediaPipe's network: of 896 anchors, two of neighbouring size say a face and a third another."""
 

@@ -248,7 +248,7 @@ def play(tiny_set: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Playe
         with torch.no_grad():
             played.network.temporal.fc.bias.zero_()
 
-        def network_step(game: Game, given: Batch) -> dict[str, float]:
+        def network_step(game: Game, given: Batch, grown: float) -> dict[str, float]:
             played.turns += "-"
             played.class_weights = game.class_weights_K
             played.rates.append(game.network_optimiser.param_groups[0]["lr"])

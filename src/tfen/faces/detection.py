@@ -67,6 +67,10 @@ class HaarDetector:
         return sorted(found, key=lambda face: -face.score * face.box[2])
 
 
+LEAST_SIDE = 64
+"""Smaller pictures get a border: of sides of at most 32 pixels OpenCV 4.14 gives what happens to lie in the memory."""
+
+
 class YuNetDetector:
     """YuNet (Wu et al. 2023) through OpenCV: also small, dark and turned faces.
 
@@ -93,8 +97,10 @@ class YuNetDetector:
 
     def detect(self, image: np.ndarray) -> list[Face]:
         small, scale = _shrunk(image, self._longest)
-        self._net.setInputSize((small.shape[1], small.shape[0]))
-        rows = self._net.detect(np.ascontiguousarray(_lit(small)[..., ::-1]))[1]
+        wanted = [max(0, LEAST_SIDE - side) for side in small.shape[:2]]
+        lit = cv2.copyMakeBorder(_lit(small), 0, wanted[0], 0, wanted[1], cv2.BORDER_CONSTANT)
+        self._net.setInputSize((lit.shape[1], lit.shape[0]))
+        rows = self._net.detect(np.ascontiguousarray(lit[..., ::-1]))[1]
         faces = [] if rows is None else [_yunet_face(row, scale) for row in rows]
         return sorted(faces, key=lambda face: -face.score)
 
