@@ -19,6 +19,7 @@ from tfen.errors import InputError
 from tfen.evaluation.runs import read_predictions
 from tfen.inference.engine import Engine
 from tfen.inference.export import export, load_for, write_integers
+from tfen.models.formats import EXPORT_FORMATS, ExportFormat
 from tfen.models.weights import Loaded, build, save_network
 
 EXPRESSIONS = ("anger", "happiness", "surprise")
@@ -175,3 +176,20 @@ def test_exporting_leaves_logging_as_it_was(weights: Path, tmp_path: Path) -> No
     assert [logger.level for logger in loggers] == before
     with pytest.raises(InputError, match="did you mean onnx"):
         export(weights, tmp_path / "other", "onx")
+
+
+def test_a_form_of_ones_own_is_offered_written_and_loaded(weights: Path, tmp_path: Path) -> None:
+    EXPORT_FORMATS.add("own", ExportFormat("onnxruntime", "tfen.inference.export:write_onnx"))
+    try:
+        assert export(weights, tmp_path / "graphs", "own") < 1e-4
+        assert json.loads((tmp_path / "graphs/config.json").read_text())["format"] == "own"
+        given = clips(2)
+        with torch.inference_mode():
+            difference = load(tmp_path / "graphs").network(given) - load(weights).network(given)
+        assert float(difference.abs().max()) < 1e-3
+    finally:
+        EXPORT_FORMATS.remove("own")
+    with pytest.raises(InputError, match="own"):
+        load(tmp_path / "graphs")
+    with pytest.raises(InputError, match="onnx"):
+        export(weights, tmp_path / "again", "own")

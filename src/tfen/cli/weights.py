@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from tfen.errors import InputError
-from tfen.inference.settings import EXPORT_FORMATS
+from tfen.models.formats import EXPORT_FORMATS
 
 
 def export(

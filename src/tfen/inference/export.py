@@ -22,7 +22,8 @@ from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet
 from tfen.errors import InputError, TfenError, needs_extra
 from tfen.files import must_be_new, whole_folder
-from tfen.inference.settings import ENGINES, EXPORT_FORMATS
+from tfen.inference.settings import ENGINES
+from tfen.models.formats import EXPORT_FORMATS
 from tfen.models.graphs import PARTS, GraphNetwork
 from tfen.models.weights import Loaded, load, load_torch, save_network, write_config
 

@@ -8,8 +8,8 @@ from typing import Any
 from tfen.config import Settings, settings_in
 from tfen.errors import InputError
 from tfen.files import read_json
+from tfen.models.formats import EXPORT_FORMATS
 
-FORMS = ("torch", "onnx", "openvino")
 MOST_EXPRESSIONS, LONGEST_NAME = 100, 60
 MOST_FACES = 200_000
 MOST_FRAMES, LARGEST_IMAGE = 256, 1024
@@ -19,7 +19,7 @@ TEMPERATURES = (0.01, 100.0)
 
 @dataclass(frozen=True)
 class Description:
-    """What weights are: `form` torch, onnx or openvino; `faces` that the adversary tells apart, 0 without one."""
+    """What weights are: `form` a name in `tfen.models.formats`; `faces` that the adversary tells apart, 0 without one."""
 
     settings: Settings
     expressions: tuple[str, ...]
@@ -45,7 +45,11 @@ def read_description(path: Path) -> Description:
         or _beyond("faces", config["faces"], 0, MOST_FACES)
         or _beyond("model.frames", settings.model.frames, 1, MOST_FRAMES)
         or _beyond("model.image-size", settings.model.image_size, 1, LARGEST_IMAGE)
-        or ("" if form in FORMS else f"format is {str(form)[:40]!r}, expected {', '.join(FORMS)}")
+        or (
+            ""
+            if isinstance(form, str) and form in EXPORT_FORMATS
+            else f"format is {str(form)[:40]!r}, expected {', '.join(EXPORT_FORMATS)}"
+        )
         or _wrong_about(about)
     )
     if problem:

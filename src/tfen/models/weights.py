@@ -17,6 +17,7 @@ from tfen.config import Settings, plain
 from tfen.errors import InputError, TfenError
 from tfen.files import whole_file, write_json
 from tfen.models.description import read_description
+from tfen.models.formats import EXPORT_FORMATS
 from tfen.models.graphs import GraphNetwork
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.tfen import TFEN
@@ -96,7 +97,7 @@ def load(source: str | Path) -> Loaded:
     described = read_description(folder / "config.json")
     settings, expressions, about = described.settings, described.expressions, described.about
     if described.form != "torch":
-        graphs = GraphNetwork(folder, "openvino" if described.form == "openvino" else "onnxruntime")
+        graphs = GraphNetwork(folder, EXPORT_FORMATS[described.form].engine)  # type: ignore[arg-type]
         return Loaded(graphs.eval(), settings, expressions, about, folder)
     path = folder / "model.safetensors"
     weights = {name: _full(value) for name, value in read_weights(path).items()}
