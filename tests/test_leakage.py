@@ -122,6 +122,11 @@ def test_known_factors_are_regressed_on_a_synthetic_set(synthetic_set: Path, tmp
     done = tfen("leakage", run, "--no-adversary")
     assert done.returncode == 0, done.stderr
     assert "R2 of action units" in done.stdout
+    rows = json.loads((run / "leakage/leakage.json").read_text())["measures"]
+    assert any(row["place"] == "LEACE" and row["measure"] == "expression_linear" for row in rows)
+    known = [row for row in rows if row["measure"].startswith("r2")]
+    assert {row["place"] for row in known} == {"F", "E", "TFE", "T"}
+    assert all(-100 < row["value"] <= 1 for row in known)
 
 
 def test_a_run_that_is_not_there_is_refused(tmp_path: Path) -> None:
