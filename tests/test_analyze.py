@@ -157,7 +157,7 @@ def test_who_crosses_leaves_and_comes_back_keeps_the_number_and_after_a_cut_nobo
 def test_streamed_scores_are_those_of_whole_clips(actors: Path, weights: Path, views: TestTimeAugmentation) -> None:
     face, back = actor(actors, "s0001-happiness"), scene(3)
     images, times = shots(lambda t: paste(back, face[min(4, int(2 * t))], 100 + int(30 * t), 90), 3.0)
-    analyzer = Analyzer(weights, detector="haar", smoothing=0, test_time_augmentation=views)
+    analyzer = Analyzer(weights, smoothing=0, test_time_augmentation=views)
     streamed = list(analyzer(Frame(k, time, image) for k, (image, time) in enumerate(zip(images, times))))
     loaded = load(weights)
     engine = Engine(loaded, views)
