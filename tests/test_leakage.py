@@ -125,7 +125,7 @@ def test_known_factors_are_regressed_on_a_synthetic_set(synthetic_set: Path, tmp
     rows = json.loads((run / "leakage/leakage.json").read_text())["measures"]
     assert any(row["place"] == "LEACE" and row["measure"] == "expression_linear" for row in rows)
     known = [row for row in rows if row["measure"].startswith("r2")]
-    assert {row["place"] for row in known} == {"F", "E", "TFE", "T"}
+    assert "LEACE" not in {row["place"] for row in known}
     assert all(-100 < row["value"] <= 1 for row in known)
 
 
