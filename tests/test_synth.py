@@ -143,6 +143,7 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
     refuses("synth", tmp_path / "x", "--expressions", "fear", "--more", "anger", says="more of 'anger'")
     refuses("synth", tmp_path / "x", "--assets", tmp_path / "none", says="does not exist")
     refuses("synth", tmp_path / "x", "--layout", "mmi", "--more", "fear", says="--more is no choice in mmi's")
+    refuses("synth", tmp_path / "x", "--layout", "mmi", "--twins", 2, says="--twins is no choice in mmi's")
     refuses("synth", tmp_path / "x", "--layout", "mmi", "--repeats", 2, says="--repeats is no choice in mmi's")
     assert not (tmp_path / "x").exists()
 

@@ -48,7 +48,7 @@ def synth(
 def _make_layout(out: Path, settings: SynthSettings, layout: str, jobs: int | None, contact_sheet: Path | None) -> None:
     LAYOUTS.check(layout, "--layout")
     usual = SynthSettings()
-    for name in ("dynamics", "expressions", "repeats", "more", "framing"):
+    for name in ("dynamics", "expressions", "twins", "repeats", "more", "framing"):
         if getattr(settings, name) != getattr(usual, name):
             raise InputError(f"--{name} is no choice in {layout}'s official folders; leave it or --layout out")
     if contact_sheet is not None:

@@ -23,7 +23,7 @@ def predict_sequences(
     stop: Stop | None = None,
 ) -> list[Prediction]:
     """Return what the network says about some sequences of a set; see `predict`."""
-    model, device = settings.model, _device(network)
+    model, device = settings.model, device_of(network)
     clips = Clips(store, sequences, model.frames, model.image_size, part=processes.part(), device=device)
     return predict(network, clips, settings, fold, among, stop)
 
@@ -42,7 +42,7 @@ def predict(
         among: numbers of the network's expressions to choose from, in order, named as the set's; all if not given.
         stop: asked between batches, where one process works alone.
     """
-    device = _device(network)
+    device = device_of(network)
     network.eval()
     out = []
     with torch.no_grad():
@@ -67,7 +67,7 @@ def prediction(
     return Prediction(fold, sequence.name, sequence.subject, sequence.expression, predicted, values)
 
 
-def _device(network: torch.nn.Module) -> torch.device:
+def device_of(network: torch.nn.Module) -> torch.device:
     """Return where a network's weights are; exported graphs have none, and their engine takes what the processor holds."""
     weights = next(network.parameters(), None)
     return torch.device("cpu") if weights is None else weights.device

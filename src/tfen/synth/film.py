@@ -234,7 +234,7 @@ class Performer:
         path = _path(frames, rng, variation)
         light = _light(rng, variation)
         sensor = _Sensor.draw(size, rng, variation)
-        if own is not None and own is not rng:
+        if own is not None:
             sensor = replace(sensor, backdrop=_backdrop(size, own))
         light, setting = relight(light, rng, variation)
         sensor = sensor.under(setting.behind, setting.exposure, Device.draw(size, rng, variation))

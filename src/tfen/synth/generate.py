@@ -207,10 +207,9 @@ def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:
     for plan in sequences_of(settings, subject.name):
         if _made(out, settings, plan):
             continue
-        own = np.random.default_rng([settings.seed, number, plan.number])
-        rng = own
+        rng, own = np.random.default_rng([settings.seed, number, plan.number]), None
         if settings.twins > 1:
-            rng = np.random.default_rng([settings.seed, TWINS, number // settings.twins, plan.number])
+            rng, own = np.random.default_rng([settings.seed, TWINS, number // settings.twins, plan.number]), rng
         take = performer.perform(
             plan.expression, plan.dynamics, settings.frames, settings.size, rng, settings.ranges(), own=own
         )

@@ -31,12 +31,12 @@ def make_accelerator(settings: Settings) -> Accelerator:
     return accelerator
 
 
-def how_trained(settings: Settings, accelerator: Accelerator, init: str | None) -> dict[str, str]:
+def how_trained(settings: Settings, device: torch.device, init: str | None) -> dict[str, str]:
     """Return what a run says of how it was trained: device, precision, and where E and T started from."""
-    device, model = accelerator.device, settings.model
+    precision, model = precision_of(settings.train), settings.model
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "precision": {"no": "single precision"}.get(accelerator.mixed_precision, accelerator.mixed_precision),
+        "precision": "single precision" if precision == "no" else precision,
         "start_of_E": init or model.expression_weights or "random weights",
         "start_of_T": init or model.temporal_weights or "random weights",
     }

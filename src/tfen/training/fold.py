@@ -18,11 +18,11 @@ from tfen.evaluation.calibration import fit_temperature
 from tfen.evaluation.metrics import Prediction
 from tfen.evaluation.runs import write_predictions
 from tfen.files import clear_errors, write_json
-from tfen.inference.prediction import predict_sequences
+from tfen.inference.prediction import device_of, predict_sequences
 from tfen.models.weights import Loaded, load_torch, save_network, save_weights
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
-from tfen.training.devices import how_trained, make_accelerator
+from tfen.training.devices import how_trained
 from tfen.training.loop import Figures
 from tfen.training.network import Trained, train_network
 
@@ -127,7 +127,7 @@ def _finish_fold(
         }
         save_network(folder, trained.network, settings, expressions, about)
         figures = _description(fold, trained, right / len(predictions), temperature)
-        figures["trained"] = how_trained(settings, make_accelerator(settings), init)
+        figures["trained"] = how_trained(settings, device_of(trained.network), init)
         write_json(folder / "fold.json", figures)  # last: it says that the fold is done
     faces_right = "" if faces is None or faces.accuracy is None else f", faces {faces.accuracy:.3f}"
     return (
