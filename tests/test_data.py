@@ -1,4 +1,5 @@
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -319,6 +320,44 @@ def test_stills_show_the_last_frame_or_the_first_as_neutral(tmp_path: Path) -> N
     with pytest.raises(InputError, match="stills needs sequences of neutral"):
         other = FrameStore(open_set(write_tiny_set(tmp_path / "other")), 32, DataSettings(stills=0.5))
         next(Clips(other, [], 3, 32).training(1, 4, seed=0))
+
+
+def test_a_reference_is_a_calm_face_of_the_person_before_what_is_shown(tmp_path: Path) -> None:
+    found = open_set(write_tiny_set(tmp_path / "tiny", expressions=("neutral", "anger"), frames=4))
+    for number, sequence in enumerate(found.sequences):  # grey values tell whose frame it is, and which
+        for frame, file in enumerate(found.frame_files(sequence)):
+            cv2.imwrite(str(file), np.full((35, 35, 3), 6 * (4 * number + frame) + 20, np.uint8))
+    clips = Clips(FrameStore(found, 32, DataSettings(reference=0.5)), list(found.sequences), 3, 32)
+    seen: Counter[str] = Counter()
+    for epoch in range(1, 17):
+        for batch in clips.training(epoch, 4, seed=0):
+            for clip, said, sequence in zip(batch.clips, batch.expressions, batch.sequences):
+                grey = 255 * (clip[:, 1, 0, 0] * 0.224 + 0.456)
+                numbers, frames = divmod(((grey - 20) / 6).round().int().numpy(), 4)
+                own = found.sequences.index(sequence)
+                assert found.sequences[numbers[0]].subject == sequence.subject
+                assert (numbers[1:] == own).all()
+                moving = numbers[0] == own and frames[1] in (1, 2) and frames[2] in (2, 3)
+                if frames[0] == 0 and frames[1:].max() == 0:
+                    kind, expected = "calm", "neutral"
+                elif frames[0] == 0 and frames[1:].min() >= 2:
+                    kind, expected = "reference", sequence.expression
+                else:
+                    assert moving
+                    kind, expected = "moving", sequence.expression
+                seen[kind] += 1
+                seen["from another sequence"] += int(numbers[0] != own)
+                assert found.expressions[said] == expected
+    assert seen["moving"] > 25
+    assert seen["reference"] > 40
+    assert 4 < seen["calm"] < 25
+    assert 8 < seen["from another sequence"] < 30
+
+
+def test_references_need_calm_sequences_and_clips_of_several_frames(tiny_set: Path) -> None:
+    found = open_set(tiny_set)
+    with pytest.raises(InputError, match="data.reference needs sequences of neutral"):
+        next(Clips(FrameStore(found, 32, DataSettings(reference=0.5)), [], 3, 32).training(1, 4, seed=0))
 
 
 def test_augmentation_grows_over_its_ramp(tiny_set: Path) -> None:

@@ -90,6 +90,10 @@ class DataSettings:
     """Share of training clips that are a still: of the last frame, which shows the expression, or, one time in six, of
     the first, which counts as neutral. For sets that have neutral sequences, and where all others go from neutral to the
     apex."""
+    reference: float = 0.0
+    """Share of the other training clips that begin with a calm face of the person, from this sequence or from another one of
+    the same person, and go on with what the person shows: mostly the later half, which shows the expression, or, one time in
+    six, the first frame, which counts as neutral. For the same sets as stills."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: every training sequence once an epoch. balanced: as many, drawn so that all expressions are as frequent."""
     face_label: Literal["subject", "sequence"] = "subject"
@@ -102,6 +106,7 @@ class DataSettings:
         _at_least("data.augment-ramp", self.augment_ramp, 0)
         _share("data.backwards", self.backwards)
         _share("data.stills", self.stills)
+        _share("data.reference", self.reference)
 
 
 @dataclass(kw_only=True)

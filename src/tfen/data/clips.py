@@ -21,8 +21,9 @@ from tfen.errors import InputError
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.video.photographs import read_image
 
-CALM_STILLS = 1 / 6
-"""Share of the stills that show the calm beginning; with more, faint expressions are told as neutral."""
+CALM = 1 / 6
+"""Share of the stills, and of the clips with a reference, that show the calm beginning; with more, faint expressions are told
+as neutral."""
 
 
 class FrameStore:
@@ -116,6 +117,9 @@ class Clips:
         self.face_labels = face_labels or {}
         self.expressions = store.dataset.expressions
         self._takes = {name: k for k, name in enumerate(dict.fromkeys(one.take for one in sequences if one.take))}
+        self._own: dict[str, list[SequenceRecord]] = {}
+        for sequence in sequences:
+            self._own.setdefault(sequence.subject, []).append(sequence)
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -136,10 +140,13 @@ class Clips:
             together: so many twins follow each other where they show the same take, and are cut alike: they have the same
                 random numbers for everything that moves the face, and their own for everything else.
         """
-        if self.store.settings.stills and "neutral" not in self.expressions:
-            raise InputError(
-                f"data.stills needs sequences of neutral, and {self.store.dataset.folder} has none; set it to 0"
-            )
+        for name in ("stills", "reference"):
+            if getattr(self.store.settings, name) and "neutral" not in self.expressions:
+                raise InputError(
+                    f"data.{name} needs sequences of neutral, and {self.store.dataset.folder} has none; set it to 0"
+                )
+        if self.store.settings.reference and self.frames < 2:
+            raise InputError(f"data.reference needs clips of at least 2 frames, and model.frames is {self.frames}")
         rng = np.random.default_rng([seed, epoch, 3])
         order, first = self._order(rng, together)
         places = [np.arange(k, min(k + batch_size, len(order))) for k in range(0, len(order), batch_size)]
@@ -195,25 +202,38 @@ class Clips:
 
     def _training_batch(self, group: np.ndarray, rngs: Rngs, own: Rngs, share: float) -> Batch:
         data = self.store.settings
-        frames, shown = [], []
-        for k, rng in zip(group, rngs, strict=True):
-            sequence = self.sequences[k]
-            expression = sequence.expression
-            if data.stills and rng.random() < data.stills:
-                calm = sequence.frames > 1 and rng.random() < CALM_STILLS
-                numbers = np.full(self.frames, 0 if calm else sequence.frames - 1)
-                expression = "neutral" if calm else expression
-            else:
-                numbers = random_frames(sequence.frames, self.frames, rng)
-                if data.backwards and rng.random() < data.backwards:
-                    numbers = numbers[::-1]
-            frames.append(self.store.frames(sequence, numbers))
-            shown.append(expression)
-        clips = torch.from_numpy(np.stack(frames))
+        drawn = [self._drawn(self.sequences[k], rng) for k, rng in zip(group, rngs, strict=True)]
+        clips = torch.from_numpy(np.stack([frames for frames, _ in drawn]))
+        shown = [expression for _, expression in drawn]
         pixels = augmented(
             clips, self.image_size, rngs, data.augment, data.normalise, share, data.bend, self.device, own
         )
         return self._batch(pixels, group, shown)
+
+    def _drawn(self, sequence: SequenceRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        """Return frames of a sequence for training, (S, size, size, 3) uint8, and the expression that they show."""
+        data = self.store.settings
+        if data.stills and rng.random() < data.stills:
+            calm = sequence.frames > 1 and rng.random() < CALM
+            numbers = np.full(self.frames, 0 if calm else sequence.frames - 1)
+            return self.store.frames(sequence, numbers), "neutral" if calm else sequence.expression
+        if data.reference and rng.random() < data.reference:
+            return self._after_reference(sequence, rng)
+        numbers = random_frames(sequence.frames, self.frames, rng)
+        if data.backwards and rng.random() < data.backwards:
+            numbers = numbers[::-1]
+        return self.store.frames(sequence, numbers), sequence.expression
+
+    def _after_reference(self, sequence: SequenceRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        """Return a calm frame of the person and then what the person shows, as for `_drawn`."""
+        own = self._own[sequence.subject]
+        calm_one = sequence if rng.random() < 0.5 else own[int(rng.integers(len(own)))]
+        calm = sequence.frames > 1 and rng.random() < CALM
+        half = sequence.frames // 2
+        later = half + random_frames(sequence.frames - half, self.frames - 1, rng)
+        numbers = np.zeros(self.frames - 1, np.int64) if calm else later
+        frames = [self.store.frames(calm_one, np.zeros(1, np.int64)), self.store.frames(sequence, numbers)]
+        return np.concatenate(frames), "neutral" if calm else sequence.expression
 
     def _testing_batch(self, group: np.ndarray) -> Batch:
         chosen = [self.sequences[k] for k in group]
