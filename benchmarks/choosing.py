@@ -1,68 +1,56 @@
-"""The figures by which the packaged weights are chosen: people of a synthetic set whom `tfen train` held back.
+"""The figures by which the packaged weights are chosen: synthetic people from whom they did not learn.
 
-usage: python benchmarks/choosing.py SET WEIGHTS [WEIGHTS ...]
+usage: python benchmarks/choosing.py [--everybody] SET WEIGHTS [WEIGHTS ...]
 
-WEIGHTS is what `tfen.load` takes. Held back are the subjects that `tfen train SET` with the first weights' settings leaves
-out of its training; of a joined set, those of each of its sets. Faces are cut out around their known landmarks, and each is
-looked at six times, as `tfen analyze` does. Prints, for each of the weights, the percentage that is right of the clips, of
-their last frames (apexes) and of their first frames (calm) alone, as if they were photographs, for each joined set; the mean
-of all these, by which to choose, and how far it is from that of the first weights (95 % interval: people of each set drawn
-with replacement); and for the people of all sets together each expression's percentage and the expected calibration error.
+WEIGHTS is what `tfen.load` takes. Judged are the subjects that `tfen train SET` with the first weights' settings holds back;
+of a joined set, those of each of its sets. With --everybody all subjects: for sets that took part in no training, such as
+those of `tfen synth --variation shift-people` and `shift-camera`. Faces are cut out around their known landmarks, and each
+is looked at six times, as `tfen analyze` does. Prints, for each of the weights, the percentage that is right of the clips, of
+their last frames (apexes) and of their first frames (calm) alone, as if they were photographs, and of their last frames after
+the first ones (held), for each joined set; the mean of all these, by which to choose, and how far it is from that of the
+first weights (95 % interval: people of each set drawn with replacement); and for the people of all sets together each
+expression's percentage and the expected calibration error.
 """
 
 import sys
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tfen import load
-from tfen.data.clips import FrameStore
 from tfen.data.prepared import open_set
-from tfen.data.sampling import middle_frames
 from tfen.evaluation.calibration import reliability
+from tfen.evaluation.judging import KINDS, LOOKS, judge, store_as_analyzed
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.statistics import CONFIDENCE, RESAMPLES
 from tfen.inference.engine import Engine
-from tfen.inference.prediction import prediction
 from tfen.progress import meter
 from tfen.training.on_all import held_back
 
-KINDS = ("clips", "apexes", "calm")
-Judged = dict[tuple[str, str], list[Prediction]]
+Said = dict[tuple[str, str], list[Prediction]]
 """What was said, for each joined set and each of KINDS."""
 
 
-def judge(folder: Path, weights: list[str]) -> dict[str, Judged]:
+def judge_all(folder: Path, weights: list[str], everybody: bool) -> dict[str, Said]:
     """Return what each of the weights says; all see the same frames, read once."""
     networks = {name: load(name) for name in weights}
-    engines = {name: Engine(loaded, 6) for name, loaded in networks.items()}
-    if len({(engine.expressions, engine.frames, engine.size) for engine in engines.values()}) > 1:
+    engines = [Engine(loaded, LOOKS) for loaded in networks.values()]
+    if len({(engine.expressions, engine.frames, engine.size) for engine in engines}) > 1:
         sys.exit("the weights differ in expressions, frames or size; compare those that are alike in them")
     settings, found = networks[weights[0]].settings, open_set(folder)
-    store = FrameStore(found, settings.model.image_size, replace(settings.data, align="eyes", cache_gb=0.0))
-    said: dict[str, Judged] = {name: defaultdict(list) for name in weights}
-    chosen = found.of_subjects(held_back(found, settings))
+    chosen = found.sequences if everybody else found.of_subjects(held_back(found, settings))
+    said: dict[str, Said] = {name: defaultdict(list) for name in weights}
     with meter("judged", len(chosen), "sequences") as progress:
-        for sequence in chosen:
-            part = found.set_of(sequence.subject)
-            wanted = np.r_[middle_frames(sequence.frames, settings.model.frames), sequence.frames - 1, 0]
-            numbers, places = np.unique(wanted, return_inverse=True)
-            frames = list(store.frames(sequence, numbers))
-            for name, engine in engines.items():
-                codes = engine.encode(frames)
-                *clip, last, first = (codes[place] for place in places)
-                scores = engine.scores([clip, [last] * engine.frames, [first] * engine.frames])
-                shown = (sequence.expression, sequence.expression, "neutral")
-                for kind, true, likely in zip(KINDS, shown, scores, strict=True):
-                    judged = prediction(replace(sequence, expression=true), likely, engine.expressions)
-                    said[name][part, kind].append(judged)
+        for sequence, each in zip(chosen, judge(engines, store_as_analyzed(found, settings), chosen), strict=True):
+            for name, by_kind in zip(weights, each, strict=True):
+                for kind, own in by_kind.items():
+                    said[name][found.set_of(sequence.subject), kind].append(own)
             progress.advance()
     return said
 
 
-def people(judged: Judged) -> dict[str, np.ndarray]:
+def people(judged: Said) -> dict[str, np.ndarray]:
     """Return, for each joined set, the percentage that is right of each of its people, the mean over KINDS."""
     right: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for (part, _), said in judged.items():
@@ -71,7 +59,7 @@ def people(judged: Judged) -> dict[str, np.ndarray]:
     return {part: np.array([100 * np.mean(own) for own in subjects.values()]) for part, subjects in right.items()}
 
 
-def interval(first: Judged, other: Judged) -> tuple[float, float, float]:
+def interval(first: Said, other: Said) -> tuple[float, float, float]:
     """Return by how much the mean of `other` is above that of `first`, and the ends of the 95 % interval."""
     before, rng = people(first), np.random.default_rng(0)
     apart = [own - before[part] for part, own in people(other).items()]
@@ -81,8 +69,9 @@ def interval(first: Judged, other: Judged) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    folder, *weights = sys.argv[1:]
-    said = judge(Path(folder), weights)
+    everybody = sys.argv[1] == "--everybody"
+    folder, *weights = sys.argv[1 + everybody :]
+    said = judge_all(Path(folder), weights, everybody)
     for name, judged in said.items():
         expressions = load(name).expressions
         right = {cell: 100 * np.mean([one.predicted == one.true for one in own]) for cell, own in judged.items()}

@@ -356,7 +356,7 @@ def test_a_reference_is_a_calm_face_of_the_person_before_what_is_shown(tmp_path:
 
 def test_references_need_calm_sequences_and_clips_of_several_frames(tiny_set: Path) -> None:
     found = open_set(tiny_set)
-    with pytest.raises(InputError, match="data.reference needs sequences of neutral"):
+    with pytest.raises(InputError, match="reference needs sequences of neutral"):
         next(Clips(FrameStore(found, 32, DataSettings(reference=0.5)), [], 3, 32).training(1, 4, seed=0))
 
 

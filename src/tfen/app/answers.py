@@ -68,7 +68,7 @@ class Chosen(BaseModel):
     weights: str
     window: float
     smoothing: float
-    min_confidence: float
+    min_confidence: float | None
     test_time_augmentation: str
     detector: str
 

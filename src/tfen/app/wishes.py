@@ -27,8 +27,11 @@ class Wishes(BaseModel):
         float, Field(ge=0, le=10, description="Seconds over which neighbouring results are averaged; 0 for none.")
     ] = 0.2
     min_confidence: Annotated[
-        float, Field(ge=0, le=1, description="Results whose confidence is below it get no label.")
-    ] = 0.0
+        float | None,
+        Field(
+            ge=0, le=1, description="Results whose confidence is below it get no label; the weights' own if missing."
+        ),
+    ] = None
     test_time_augmentation: Annotated[
         Literal["1", "6"],
         Field(description="Views of each face whose results are averaged: 6, or 1, which is faster."),

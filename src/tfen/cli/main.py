@@ -46,6 +46,7 @@ COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
         "info": (results.info, "tfen info --preset paper-ckplus --json"),
     },
     "Weights": {
+        "calibrate": (weights.calibrate, "tfen calibrate weights shift-people shift-camera --out calibrated"),
         "export": (weights.export, "tfen export packaged graphs --to onnx"),
     },
 }

@@ -3,8 +3,28 @@
 from pathlib import Path
 from typing import Annotated
 
+from tfen.cli.options import Files
 from tfen.errors import InputError
 from tfen.models.formats import EXPORT_FORMATS
+
+
+def calibrate(weights: str, sets: Annotated[list[Path], Files], /, *, out: Path) -> None:
+    """Write weights whose confidence holds on people whom no training saw; no answer changes.
+
+    Clips, their last and first frames as photographs, and the last frames after the first are looked at as `tfen analyze`
+    looks at faces. Prints how many are right, and the expected calibration error after and before.
+
+    Args:
+        weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
+        sets: Prepared sets of other people, with sequences from calm to the apex: several, that differ from the training and
+            from each other.
+        out: Folder to write.
+    """
+    from tfen.data.prepared import open_set
+    from tfen.evaluation import judging
+
+    for line in judging.calibrate(weights, out, [open_set(folder) for folder in sets]):
+        print(line)
 
 
 def export(

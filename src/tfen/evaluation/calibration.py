@@ -1,6 +1,6 @@
 """How far a probability can be trusted: expected calibration error, reliability, and one temperature to mend it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -8,6 +8,8 @@ from scipy.optimize import minimize_scalar
 from tfen.evaluation.metrics import Prediction
 
 BINS = 15
+LEAST_RIGHT = 1 / 3
+"""Share of right answers below which no answer is better."""
 Array = np.ndarray
 
 
@@ -48,6 +50,23 @@ def tempered(probabilities: Array, temperature: float) -> Array:
     scores -= scores.max(1, keepdims=True)
     odds = np.exp(scores)
     return odds / odds.sum(1, keepdims=True)
+
+
+def warmed(predictions: list[Prediction], temperature: float) -> list[Prediction]:
+    """Return predictions with their probabilities under a temperature; no answer changes."""
+    probabilities = tempered(np.array([one.probabilities for one in predictions]), temperature)
+    return [
+        replace(one, probabilities=tuple(map(float, own))) for one, own in zip(predictions, probabilities, strict=True)
+    ]
+
+
+def least_confidence(predictions: list[Prediction]) -> float:
+    """Return the highest confidence, in steps of 0.05, below which less than `LEAST_RIGHT` of the answers are right; 0 if
+    there is none."""
+    sure = np.array([max(one.probabilities) for one in predictions])
+    right = np.array([one.predicted == one.true for one in predictions])
+    steps = [round(0.05 * k, 2) for k in range(1, 20)]
+    return max((step for step in steps if (sure < step).any() and right[sure < step].mean() < LEAST_RIGHT), default=0.0)
 
 
 def fit_temperature(predictions: list[Prediction], expressions: tuple[str, ...]) -> float:

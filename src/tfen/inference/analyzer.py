@@ -118,6 +118,7 @@ class Analyzer:
         own = self.settings
         self.engine = Engine(load_for(weights, own.engine), own.test_time_augmentation, own.device)
         self.expressions = self.engine.expressions
+        self.least_confidence = self.engine.least_confidence if own.min_confidence is None else own.min_confidence
         self.step = self.settings.window / self.engine.frames
         """Seconds between two results of a face."""
         with self._detector():  # an unfit one is reported now
@@ -301,7 +302,7 @@ class Analyzer:
 
     def _least_confidence(self, face: Seen) -> float:
         hard = face.box[2] < SMALL or abs(face.yaw) > TURNED
-        return max(self.settings.min_confidence, self.settings.min_confidence_hard if hard else 0.0)
+        return max(self.least_confidence, self.settings.min_confidence_hard if hard else 0.0)
 
     def _result(self, face: Seen, time: float, number: int, window: tuple[float, float], scores: Array) -> Result:
         best = int(np.argmax(scores))

@@ -35,6 +35,7 @@ class Engine:
         frames: S, frames in a window.
         size: side of the crops that `encode` takes, pixels.
         streams: whether frames are computed once only.
+        least_confidence: below which the weights are mostly wrong, in [0, 1); 0 if they do not say.
 
     Raises:
         InputError: another number of views, or a GPU that is not there.
@@ -54,6 +55,7 @@ class Engine:
             self._device = device_named(device)
             self._network = folded(loaded.network).channels_last().to(self._device)
         self._temperature = float(loaded.about.get("temperature") or 1.0)
+        self.least_confidence = float(loaded.about.get("least_confidence") or 0.0)
 
     def encode(self, crops: Sequence[Array]) -> list[Any]:
         """Return what T needs of each crop (size, size, 3) uint8 RGB."""

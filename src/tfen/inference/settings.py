@@ -32,8 +32,9 @@ class AnalyzerSettings:
     "Seconds of film that a result rests on, 0.1 to 60."
     smoothing: float = 0.2
     "Seconds over which neighbouring results are averaged, with triangular weights, 0 to 10; 0 for none."
-    min_confidence: float = 0.0
-    "Results whose confidence is below it get no label, 0 to 1."
+    min_confidence: float | None = None
+    """Results whose confidence is below it get no label, 0 to 1. If it is not given, the weights say it: where they are mostly
+    wrong."""
     min_confidence_hard: float = 0.5
     "The same for faces that are hard to judge: smaller than 32 pixels, or turned by more than 45 degrees, 0 to 1."
     engine: Annotated[str, ENGINES] = "torch"
@@ -52,7 +53,7 @@ class AnalyzerSettings:
             ("min_confidence_hard", 0, 1, ""),
         ):  # fmt: skip
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise InputError(f"{name.replace('_', '-')} is {value}, expected {low} to {high}{unit}")
         if self.device not in ("auto", "cpu", "cuda"):
             raise InputError(f"device is {self.device!r}, expected auto, cpu or cuda")

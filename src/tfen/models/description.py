@@ -81,9 +81,9 @@ def _beyond(name: str, value: int, low: int, high: int) -> str:
 def _wrong_about(about: Any) -> str:
     if not isinstance(about, dict):
         return f"about is {str(about)[:40]!r}, expected named values"
-    value = about.get("temperature")
-    low, high = TEMPERATURES
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if value is not None and not (number and low <= value <= high):
-        return f"about.temperature is {str(value)[:40]!r}, expected {low:g} to {high:g}"
+    for name, (low, high) in (("temperature", TEMPERATURES), ("least_confidence", (0.0, 1.0))):
+        value = about.get(name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not (number and low <= value <= high):
+            return f"about.{name} is {str(value)[:40]!r}, expected {low:g} to {high:g}"
     return ""
