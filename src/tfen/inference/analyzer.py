@@ -32,6 +32,8 @@ PICTURES_AT_ONCE = 16
 """Photographs whose faces go through the network together."""
 SMALL, TURNED = 32, 45
 """Side in pixels below which, and turn in degrees above which, a face is hard to judge."""
+CALM = 0.5
+"""Probability of neutral from which a frame may be the person's reference."""
 NEAR = 2
 """Steps: a face that is seen once is a false alarm where the film was looked at again this near."""
 
@@ -78,6 +80,10 @@ class _Track:
     codes: dict[int, Any] = field(default_factory=dict)
     raw: dict[int, Array] = field(default_factory=dict)
     frames: int = 0
+    reference: Any = None
+    """Code of the calmest frame so far, where one was calm."""
+    calmness: float = CALM
+    """Probability of neutral there."""
 
     def forget(self, before: int) -> None:
         for table in (self.seen, self.codes, self.raw):
@@ -123,6 +129,10 @@ class Analyzer:
         """Seconds between two results of a face."""
         with self._detector():  # an unfit one is reported now
             pass
+        learned = self.engine.references and "neutral" in self.expressions
+        self.refers = own.reference and learned
+        """Whether the calmest frame of each face so far stands at the beginning of its windows."""
+        self._neutral = self.expressions.index("neutral") if self.refers else -1
         self._smooth = round(self.settings.smoothing / self.step)
         self._live = live
         self._back = self.engine.frames - 1 if live else self.engine.frames // 2
@@ -268,6 +278,8 @@ class Analyzer:
             scores = self.engine.scores([self._window(track, middle) for track in due])
             for track, own in zip(due, scores):
                 track.raw[middle] = own
+                if self.refers and own[self._neutral] >= track.calmness:
+                    track.reference, track.calmness = track.codes[middle], float(own[self._neutral])
         ready = middle - self._wait
         frame = shown.pop(ready, None)
         if frame is not None:
@@ -286,7 +298,8 @@ class Analyzer:
     def _window(self, track: _Track, middle: int) -> list[Any]:
         wanted = range(middle - self._back, middle + self._ahead + 1)
         there = [step for step in wanted if step in track.codes]
-        return [track.codes[min(there, key=lambda step: (abs(step - k), step))] for k in wanted]
+        own = [track.codes[min(there, key=lambda step: (abs(step - k), step))] for k in wanted]
+        return own if track.reference is None else [track.reference, *own[1:]]
 
     def _smoothed(self, track: _Track, step: int) -> Result:
         """Return a face's result at a step, its probabilities averaged with those of neighbouring steps."""

@@ -35,6 +35,7 @@ class Engine:
         frames: S, frames in a window.
         size: side of the crops that `encode` takes, pixels.
         streams: whether frames are computed once only.
+        references: whether the weights have learned what a face shows after a calm frame of the same person.
         least_confidence: below which the weights are mostly wrong, in [0, 1); 0 if they do not say.
 
     Raises:
@@ -54,6 +55,7 @@ class Engine:
         if not isinstance(loaded.network, GraphNetwork):
             self._device = device_named(device)
             self._network = folded(loaded.network).channels_last().to(self._device)
+        self.references = settings.data.reference > 0 and self.streams and self.frames > 1
         self._temperature = float(loaded.about.get("temperature") or 1.0)
         self.least_confidence = float(loaded.about.get("least_confidence") or 0.0)
 

@@ -32,6 +32,9 @@ class AnalyzerSettings:
     "Seconds of film that a result rests on, 0.1 to 60."
     smoothing: float = 0.2
     "Seconds over which neighbouring results are averaged, with triangular weights, 0 to 10; 0 for none."
+    reference: bool = True
+    """In films, show the network the calmest frame of each face so far (neutral with a probability of at least 0.5) before what
+    the face shows now, if the weights have learned it (--data.reference): resting faces differ."""
     min_confidence: float | None = None
     """Results whose confidence is below it get no label, 0 to 1. If it is not given, the weights say it: where they are mostly
     wrong."""
