@@ -14,7 +14,16 @@ from tfen.data.clips import Clips, FrameStore, face_labels
 from tfen.data.folds import make_folds, subject_folds, subjects_of
 from tfen.data.prepared import SequenceRecord, natural, open_set
 from tfen.data.sampling import middle_frames, random_frames
-from tfen.data.transforms import augmented, centre_crop, crop_and_flip, normalised, stored_size, strong, to_network
+from tfen.data.transforms import (
+    augmented,
+    centre_crop,
+    crop_and_flip,
+    gathered_windows,
+    normalised,
+    stored_size,
+    strong,
+    to_network,
+)
 from tfen.errors import InputError
 from tfen.faces.align import cut, place_from_landmarks
 from tfen.video.photographs import read_image
@@ -282,6 +291,51 @@ def test_on_an_accelerator_clips_are_normalised_there(tiny_set: Path, monkeypatc
         assert batch.clips.device == there
         assert batch.clips.shape == (4, 3, 3, 32, 32)
     assert set(places) == {there}
+
+
+@pytest.mark.parametrize("augment", ["paper", "strong"])
+@pytest.mark.parametrize("room", [0, 2**40])
+def test_nothing_of_an_accelerators_work_is_done_elsewhere(
+    tiny_set: Path, monkeypatch: pytest.MonkeyPatch, augment: str, room: int
+) -> None:
+    """What mixes tensors of two devices fails on "meta", too; `room`: bytes of frames that it takes."""
+    found, there = open_set(tiny_set), torch.device("meta")
+    monkeypatch.setattr("tfen.data.clips.card_room", lambda device: room if device.type == "meta" else 0)
+    store = FrameStore(found, 32, DataSettings(augment=augment))  # type: ignore[arg-type]
+    clips = Clips(store, list(found.sequences), 3, 32, device=there)
+    assert (store.card(there) is None) == (room == 0)
+    for batch in (next(iter(clips.training(1, 4, seed=0))), next(iter(clips.testing(4)))):
+        for value in (batch.clips, batch.expressions, batch.faces, batch.takes):
+            assert value.device == there
+        assert batch.clips.shape == (4, 3, 3, 32, 32)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_frames_that_lie_on_a_card_give_the_same_clips(
+    tiny_set: Path, monkeypatch: pytest.MonkeyPatch, grey: bool
+) -> None:
+    found, decoded = open_set(tiny_set), []
+    monkeypatch.setattr("tfen.data.clips.read_image", lambda path: decoded.append(path) or read_image(path))
+    for augment in ("paper", "mild", "strong"):
+        settings, batches = DataSettings(augment=augment, grey=grey, cache_gb=1e-9), []  # type: ignore[arg-type]
+        for room in (0, 2**40):
+            decoded.clear()
+            monkeypatch.setattr("tfen.data.clips.card_room", lambda device, room=room: room)
+            clips = Clips(FrameStore(found, 32, settings), list(found.sequences), 3, 32)
+            batches.append([*clips.training(1, 4, seed=0), *clips.training(2, 4, seed=0), *clips.testing(5)])
+        assert len(decoded) == len(set(decoded))  # each frame goes to the card once
+        for plain, card in zip(*batches, strict=True):
+            assert plain.sequences == card.sequences
+            assert torch.equal(plain.clips, card.clips)
+
+
+def test_windows_are_the_same_cut_out_one_by_one_or_gathered() -> None:
+    rng = np.random.default_rng(0)
+    clips = torch.from_numpy(rng.integers(0, 255, (4, 2, 9, 9, 3), np.uint8))
+    windows = [(0, 2, False), (2, 0, True), (1, 1, True), (2, 2, False)]
+    for clip, gathered, (top, left, flipped) in zip(clips, gathered_windows(clips, 7, windows), windows):
+        expected = clip[:, top : top + 7, left : left + 7]
+        assert torch.equal(gathered, expected.flip(2) if flipped else expected)
 
 
 def test_balanced_sampling_shows_every_expression_as_often(tmp_path: Path) -> None:

@@ -17,9 +17,13 @@ from tfen.data.clips import Batch, Clips, FrameStore
 from tfen.data.prepared import SequenceRecord, open_set
 from tfen.models.tfen import PARTS, TFEN
 from tfen.training import adversarial
-from tfen.training.adversarial import Game
+from tfen.training.adversarial import Game, Numbers
 from tfen.training.devices import make_accelerator
 from tfen.training.running_average import running_average
+
+
+def numbers(figures: Numbers) -> dict[str, float]:
+    return {name: value.item() for name, value in figures.items()}
 
 
 def batch(frames: int = 3) -> Batch:
@@ -104,7 +108,7 @@ def test_step_2_reports_the_losses_of_equations_3_4_and_6(statistics: str) -> No
         faces = adversary(typical.flatten(0, 1)).softmax(1).numpy().reshape(6, 3, 3).mean(1)
     expression = -np.log(scores[np.arange(6), given.expressions.numpy()]).mean()
     confusion = ((1 / 3 - faces) ** 2).sum(1).mean()
-    figures = game.network_step(given)
+    figures = numbers(game.network_step(given))
     assert figures["expression_loss"] == pytest.approx(expression, rel=1e-4)
     assert figures["confusion_loss"] == pytest.approx(confusion, rel=1e-4)
     assert figures["loss"] == pytest.approx(2.5 * expression + confusion, rel=1e-4)
@@ -155,14 +159,14 @@ def test_step_2_weighs_and_smooths_the_expressions_as_asked_for() -> None:
         log = copy.deepcopy(network).train()(given.clips).log_softmax(1).numpy()
     wanted = 0.2 / 3 + 0.8 * np.eye(3)[given.expressions.numpy()]  # the true expression's share, and everybody's
     loss = -(wanted * weights * log).sum() / weights[given.expressions.numpy()].sum()
-    assert game.network_step(given)["expression_loss"] == pytest.approx(loss, rel=1e-4)
+    assert numbers(game.network_step(given))["expression_loss"] == pytest.approx(loss, rel=1e-4)
 
 
 def test_the_adversary_drops_nothing_while_the_others_learn() -> None:
     network = TFEN(3, 3, 8, dropout=0.0, adversary_dropout=0.9)
     game = Game(network, TrainSettings(lr=1e-12, adversary_statistics="batch"))
     given = batch()
-    first, second = (game.network_step(given)["confusion_loss"] for _ in range(2))
+    first, second = (numbers(game.network_step(given))["confusion_loss"] for _ in range(2))
     assert first == pytest.approx(second, rel=1e-4)
 
 
@@ -173,7 +177,7 @@ def test_step_1_teaches_the_adversary_s_batchnorm_what_it_sees() -> None:
         typical = copy.deepcopy(network).eval().clip_features(batch().clips).flatten(0, 1)
         seen = network.adversary.layer3[0].conv1(typical).numpy()
         recognised = copy.deepcopy(network.adversary).train()(typical).softmax(1).numpy().reshape(6, 3, 3).mean(1)
-    figures = Game(network, TrainSettings()).adversary_step(batch())
+    figures = numbers(Game(network, TrainSettings()).adversary_step(batch()))
     norm = network.adversary.layer3[0].bn1  # an average with momentum 0.1, from mean 0 and variance 1 on
     np.testing.assert_allclose(norm.running_mean, 0.1 * seen.mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(norm.running_var, 0.9 + 0.1 * seen.var((0, 2, 3), ddof=1), rtol=1e-3)
@@ -195,7 +199,7 @@ def test_the_adversary_has_a_learning_rate_of_its_own_if_it_is_given_one() -> No
 def test_the_adversary_learns_to_recognise_faces_when_the_others_rest() -> None:
     network = TFEN(3, 3, 8)
     game = Game(network, TrainSettings(lr=0.05))
-    losses = [game.adversary_step(batch())["face_loss"] for _ in range(12)]
+    losses = [numbers(game.adversary_step(batch()))["face_loss"] for _ in range(12)]
     assert losses[-1] < 0.7 * losses[0]
 
 
@@ -319,11 +323,11 @@ def test_a_baseline_is_trained_on_the_expression_loss_and_gathers_only_where_its
     apart = np.abs(features[:, None] - features).sum(2)
     alike = np.equal.outer(batch().expressions.numpy(), batch().expressions.numpy())
     gathering = (apart * alike).sum(1) / 2 * ((1 / (apart + 1e-6)) * ~alike).sum(1) / 5  # of 6 clips, 2 are alike
-    figures = Game(network, TrainSettings(ec_stfl_weight=2.0)).network_step(batch())
+    figures = numbers(Game(network, TrainSettings(ec_stfl_weight=2.0)).network_step(batch()))
     assert changed(network, before) == {"T"}
     assert figures["ec_stfl_loss"] == pytest.approx(gathering.mean() / 6, rel=1e-4)
     assert figures["loss"] == pytest.approx(figures["expression_loss"] + 2 * figures["ec_stfl_loss"], rel=1e-5)
-    plain = Game(TFEN(3, 3, 8, "r3d18").train(), TrainSettings()).network_step(batch())
+    plain = numbers(Game(TFEN(3, 3, 8, "r3d18").train(), TrainSettings()).network_step(batch()))
     assert plain["loss"] == plain["expression_loss"]
     assert "ec_stfl_loss" not in plain
 

@@ -81,17 +81,17 @@ def test_the_face_pretraining_sees_its_part_of_the_frames_and_keeps_the_epoch_th
 ) -> None:
     settings, own = small(face={"epochs": 3}), list(found.sequences)
     trained_on, kept = [], []
-    training, recognised = faces_module._Frames.training, iter((0.2, 0.9, 0.5))
+    training, recognised = faces_module._Frames._training, iter((0.2, 0.9, 0.5))
 
-    def watched(self, picked, epoch):  # type: ignore[no-untyped-def]
+    def watched(self, epoch, picked):  # type: ignore[no-untyped-def]
         trained_on.extend((epoch, *frame) for _, frame in picked)
-        return training(self, picked, epoch)
+        return training(self, epoch, picked)
 
     def measured(network, tested, accelerator) -> float:  # type: ignore[no-untyped-def]
         kept.append((state(network), list(tested.frames)))
         return next(recognised)
 
-    monkeypatch.setattr(faces_module._Frames, "training", watched)
+    monkeypatch.setattr(faces_module._Frames, "_training", watched)
     monkeypatch.setattr(faces_module, "_recognised", measured)
     store, labels = FrameStore(found, 32, settings.data), face_labels(own, settings.data)
     result = pretrain_faces(store, own, labels, settings, make_accelerator(settings), 7)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SMALL, contents, refuses, rows, tfen
-from test_game import batch
+from test_game import batch, numbers
 
 from tfen.config import DataSettings, FoldSettings, TrainSettings
 from tfen.data.clips import Clips, FrameStore
@@ -202,7 +202,7 @@ def test_the_twins_loss_is_added_with_its_weight_and_reaches_the_extractor(varia
         torch.manual_seed(0)
         network = TFEN(3, 3, 8, variant, dropout=0.0)
         game = Game(network, TrainSettings(twins=weight, twins_at=place, lr=0.1, momentum=0, weight_decay=0))
-        figures = game.network_step(batch())
+        figures = numbers(game.network_step(batch()))
         return figures, {name: value.clone() for name, value in network.expression_extractor.named_parameters()}
 
     (without, e0), (with_two, e2), (_, e4) = step(0.0), step(2.0), step(4.0)
@@ -244,7 +244,7 @@ def test_an_own_optimiser_an_own_norm_a_warm_up_and_a_restart_of_the_adversary()
         scores = network.face_scores(network.clip_features(given.clips))
         expected = -scores[torch.arange(6), given.faces].log().mean()
     network.adversary.train()
-    first = game.adversary_step(replace(given))
+    first = numbers(game.adversary_step(replace(given)))
     assert first["face_loss"] == pytest.approx(float(expected), rel=0.5)
     assert all(game.is_adversary_turn(k, 1) and game.is_adversary_turn(k, 2) for k in range(1, 7))
     assert not game.is_adversary_turn(1, 3)

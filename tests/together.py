@@ -54,9 +54,10 @@ def main() -> None:
             names = tuple(SequenceRecord("s", "s", "anger", 2) for _ in range(8))
             batch = Batch(clips[own], labels[own], faces[own], takes[own], names)
             if step % 3 == 2 and network.adversary is not None:
-                out.append(game.adversary_step(batch))
+                figures = game.adversary_step(batch)
             else:
-                out.append(game.network_step(batch))
+                figures = game.network_step(batch)
+            out.append({name: value.item() for name, value in figures.items()})
     if part == 0:
         Path(sys.argv[1]).write_text(json.dumps({"processes": parts, "steps": out}))
 

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from tfen.cli.options import Checkpoints, Experiment, Files, Flags, SettingsFlags, Start
 from tfen.config import Settings, TestTimeAugmentation, plain, settings_from
+from tfen.device import DeviceName
 from tfen.errors import InputError
 from tfen.models.variants import VARIANTS, ablations
 from tfen.spread import Cluster
@@ -198,6 +199,7 @@ def train_landmarks(
     *,
     epochs: int = 30,
     seed: int = 0,
+    device: DeviceName = "auto",
     checkpoints: Annotated[Checkpoints, Flags] = Checkpoints(),  # noqa: B008
 ) -> None:
     """Train the landmark network on a synthetic set made with --framing 1.6. Stopped and started again it goes on.
@@ -207,6 +209,7 @@ def train_landmarks(
         out: Folder for landmarks.safetensors and config.json.
         epochs: Passes over the frames.
         seed: Of everything random.
+        device: Where the network learns; auto takes a GPU of NVIDIA if there is one.
     """
     from tfen import stopping
     from tfen.data.prepared import open_set
@@ -216,7 +219,13 @@ def train_landmarks(
         raise InputError(f"--epochs is {epochs}, expected at least 1")
     with stopping.listening() as stop:
         figures = landmarks.train_landmarks(
-            open_set(set), out, epochs, seed=seed, minutes=checkpoints.checkpoint_minutes, stop=stop
+            open_set(set),
+            out,
+            epochs,
+            seed=seed,
+            minutes=checkpoints.checkpoint_minutes,
+            stop=stop,
+            device=device,
         )
     print(
         f"{out}: error {100 * figures['held_out_error']:.2f} % of the eye corners' distance on "

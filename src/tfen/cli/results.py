@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tfen.cli.options import Experiment, Files, Flags
 from tfen.config import ModelSettings, Settings
+from tfen.device import DeviceName
 
 
 def report(run: Path, *, out: Path | None = None, set: Path | None = None) -> None:
@@ -44,7 +45,14 @@ def figures(
         print(path)
 
 
-def leakage(run: Path, *, out: Path | None = None, adversary: bool = True, set: Path | None = None) -> None:
+def leakage(
+    run: Path,
+    *,
+    out: Path | None = None,
+    adversary: bool = True,
+    set: Path | None = None,
+    device: DeviceName = "auto",
+) -> None:
     """Measure how much identity, and how much expression, is left in the features of people never seen in training.
 
     Args:
@@ -52,11 +60,12 @@ def leakage(run: Path, *, out: Path | None = None, adversary: bool = True, set: 
         out: Folder of the figures; RUN/leakage if not given.
         adversary: Also train a fresh adversary on each place's features; the slowest part.
         set: Where the run's set lies now, if it was moved.
+        device: Where networks run and the adversary learns; auto takes a GPU of NVIDIA if there is one.
     """
     from tfen.evaluation.leakage import MEASURES, PLACES, measure_leakage
 
     out = out or run / "leakage"
-    rows = {(row.measure, row.place): row for row in measure_leakage(run, out, adversary, set)}
+    rows = {(row.measure, row.place): row for row in measure_leakage(run, out, adversary, set, device)}
     print(f"{'':<36}" + "".join(f"{place:>8}" for place in PLACES) + f"{'chance':>8}")
     for measure, words in MEASURES.items():
         own = [rows.get((measure, place)) for place in PLACES]

@@ -71,9 +71,10 @@ class _AnotherCamera:
         bend: bool,
         device: "torch.device",
     ) -> "Tensor":
-        from tfen.data.transforms import strong
+        from tfen.data.transforms import on_device, strong
 
-        return strong(clips_BSHWC, size, rngs, normalise, share * self.strength, bend, own).to(device)
+        there = on_device(clips_BSHWC, device)
+        return strong(there, size, rngs, normalise, share * self.strength, bend, own)
 
 
 AUGMENTATIONS = Choices(

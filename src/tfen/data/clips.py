@@ -3,11 +3,12 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from tfen.config import DataSettings
 from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames, random_frames
-from tfen.data.transforms import CPU, Rngs, augmented, centre_crop, fit_frame, stored_size, to_network
+from tfen.data.transforms import CPU, Rngs, augmented, centre_crop, fit_frame, on_device, stored_size, to_network
 from tfen.errors import InputError
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.video.photographs import read_image
@@ -35,7 +36,27 @@ class FrameStore:
         self._channels = 1 if settings.grey else 3
         self._room = int(settings.cache_gb * 2**30)
         self._kept: dict[str, np.ndarray] = {}
+        self._cards: dict[torch.device, CardFrames | None] = {}
         self._lock = threading.Lock()
+
+    def clips(self, shown: list["Shown"], device: torch.device = CPU) -> Tensor:
+        """Return clips, (B, S, size, size, 3) uint8: on the accelerator `device` if all frames have room there, else on the
+        processor."""
+        card = self.card(device)
+        if card is not None:
+            return card.clips(shown)
+        return torch.from_numpy(
+            np.stack([np.concatenate([self.frames(sequence, numbers) for sequence, numbers in clip]) for clip in shown])
+        )
+
+    def card(self, device: torch.device) -> "CardFrames | None":
+        """Return the set's frames on an accelerator; None on a processor, and where they have no room."""
+        with self._lock:
+            if device not in self._cards:
+                bytes_needed = sum(one.frames for one in self.dataset.sequences) * self.size**2 * self._channels
+                fits = bytes_needed <= card_room(device)
+                self._cards[device] = CardFrames(self, device) if fits else None
+            return self._cards[device]
 
     def frames(self, sequence: SequenceRecord, numbers: np.ndarray) -> np.ndarray:
         """Return some frames of a sequence, (len(numbers), size, size, 3) uint8."""
@@ -47,18 +68,21 @@ class FrameStore:
         kept = self._kept.get(sequence.name)
         if kept is not None:
             return kept[numbers]
-        files = self.dataset.frame_files(sequence)
-        places = self._places(sequence)
-        cost = len(files) * self.size**2 * self._channels
+        cost = sequence.frames * self.size**2 * self._channels
         with self._lock:
             fits = cost <= self._room
             self._room -= cost if fits else 0
         if fits:
-            kept = np.stack([self._read(path, place) for path, place in zip(files, places)])
-            self._kept[sequence.name] = kept
+            self._kept[sequence.name] = kept = self.decoded(sequence)
             return kept[numbers]
+        files, places = self.dataset.frame_files(sequence), self._places(sequence)
         read = {int(k): self._read(files[k], places[k]) for k in np.unique(numbers)}
         return np.stack([read[int(k)] for k in numbers])
+
+    def decoded(self, sequence: SequenceRecord) -> np.ndarray:
+        """Return all frames of a sequence as they are kept, (n, size, size, 1 or 3) uint8."""
+        files, places = self.dataset.frame_files(sequence), self._places(sequence)
+        return np.stack([self._read(path, place) for path, place in zip(files, places)])
 
     def _places(self, sequence: SequenceRecord) -> list[Place | None]:
         """Return where the face is to be cut out of each frame; None: the whole frame."""
@@ -72,6 +96,44 @@ class FrameStore:
         if place is not None:
             image = cut(image, place, self.size)
         return fit_frame(image, self.size, self.settings.grey)[..., : self._channels]
+
+
+Shown = list[tuple[SequenceRecord, np.ndarray]]
+"""What a clip shows: frames of sequences, by their numbers, one after the other."""
+CARD_SHARE = 0.4
+"""Share of an accelerator's free memory that frames may take; the rest is the network's."""
+
+
+def card_room(device: torch.device) -> int:
+    """Return how many bytes of frames a device takes; none on a processor, which reads them where they are."""
+    return int(CARD_SHARE * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
+
+
+class CardFrames:
+    """All frames of a set on an accelerator, (N, size, size, 1 or 3) uint8; each goes there when it is first asked for."""
+
+    def __init__(self, store: FrameStore, device: torch.device) -> None:
+        self._store, self._there = store, set[str]()
+        counts = [sequence.frames for sequence in store.dataset.sequences]
+        names = (sequence.name for sequence in store.dataset.sequences)
+        self._starts = dict(zip(names, np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
+        channels = 1 if store.settings.grey else 3
+        self.frames = torch.empty((sum(counts), store.size, store.size, channels), dtype=torch.uint8, device=device)
+
+    def clips(self, shown: list[Shown]) -> Tensor:
+        """Return clips, (B, S, size, size, 3) uint8, gathered on the accelerator."""
+        places = [np.concatenate([self._place(sequence) + numbers for sequence, numbers in clip]) for clip in shown]
+        return self.frames[on_device(torch.from_numpy(np.stack(places)), self.frames.device)].expand(-1, -1, -1, -1, 3)
+
+    def _place(self, sequence: SequenceRecord) -> int:
+        """Return where a sequence's frames begin; two threads that bring them at once bring the same."""
+        start = self._starts[sequence.name]
+        if sequence.name not in self._there:
+            self.frames[start : start + sequence.frames] = torch.from_numpy(self._store.decoded(sequence)).to(
+                self.frames.device
+            )
+            self._there.add(sequence.name)
+        return start
 
 
 @dataclass(frozen=True)
@@ -98,8 +160,9 @@ class Clips:
         image_size: side of the crops.
         face_labels: face label of a subject (or sequence) name; those not in it get -1.
         part: number of this process, from 0 on, and how many share the clips.
-        device: where batches lie. Cropped and flipped clips go to an accelerator as bytes and are normalised there,
-            which leaves a loader's thread a tenth of the work.
+        device: where batches lie. On an accelerator clips are cut, changed and normalised there; all frames of the set lie
+            there, too, if they have room (`FrameStore.clips`). Random numbers are drawn on the processor: clips are the
+            same everywhere, up to rounding.
     """
 
     def __init__(
@@ -168,7 +231,7 @@ class Clips:
             own = [np.random.default_rng([seed, epoch, 6, place]) for place in places] if together > 1 else rngs
             return self._training_batch(order[places], rngs, own, share)
 
-        return _ahead(load, places[skip:])
+        return ahead(load, places[skip:])
 
     def _order(self, rng: np.random.Generator, together: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the order of an epoch's sequences, and the place of the first of its twins for each place."""
@@ -198,33 +261,33 @@ class Clips:
         """Yield all clips in order: middle frames, centre crops. Several processes get every n-th clip each, n of them."""
         part, parts = self.part
         order = np.arange(part, len(self.sequences), parts)
-        return _ahead(self._testing_batch, [order[k : k + batch_size] for k in range(0, len(order), batch_size)])
+        return ahead(self._testing_batch, [order[k : k + batch_size] for k in range(0, len(order), batch_size)])
 
     def _training_batch(self, group: np.ndarray, rngs: Rngs, own: Rngs, share: float) -> Batch:
         data = self.store.settings
         drawn = [self._drawn(self.sequences[k], rng) for k, rng in zip(group, rngs, strict=True)]
-        clips = torch.from_numpy(np.stack([frames for frames, _ in drawn]))
+        clips = self.store.clips([frames for frames, _ in drawn], self.device)
         shown = [expression for _, expression in drawn]
         pixels = augmented(
             clips, self.image_size, rngs, data.augment, data.normalise, share, data.bend, self.device, own
         )
         return self._batch(pixels, group, shown)
 
-    def _drawn(self, sequence: SequenceRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        """Return frames of a sequence for training, (S, size, size, 3) uint8, and the expression that they show."""
+    def _drawn(self, sequence: SequenceRecord, rng: np.random.Generator) -> tuple[Shown, str]:
+        """Return which S frames a training clip of a sequence has, and the expression that they show."""
         data = self.store.settings
         if data.stills and rng.random() < data.stills:
             calm = sequence.frames > 1 and rng.random() < CALM
             numbers = np.full(self.frames, 0 if calm else sequence.frames - 1)
-            return self.store.frames(sequence, numbers), "neutral" if calm else sequence.expression
+            return [(sequence, numbers)], "neutral" if calm else sequence.expression
         if data.reference and rng.random() < data.reference:
             return self._after_reference(sequence, rng)
         numbers = random_frames(sequence.frames, self.frames, rng)
         if data.backwards and rng.random() < data.backwards:
             numbers = numbers[::-1]
-        return self.store.frames(sequence, numbers), sequence.expression
+        return [(sequence, numbers)], sequence.expression
 
-    def _after_reference(self, sequence: SequenceRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+    def _after_reference(self, sequence: SequenceRecord, rng: np.random.Generator) -> tuple[Shown, str]:
         """Return a calm frame of the person and then what the person shows, as for `_drawn`."""
         own = self._own[sequence.subject]
         calm_one = sequence if rng.random() < 0.5 else own[int(rng.integers(len(own)))]
@@ -232,13 +295,13 @@ class Clips:
         half = sequence.frames // 2
         later = half + random_frames(sequence.frames - half, self.frames - 1, rng)
         numbers = np.zeros(self.frames - 1, np.int64) if calm else later
-        frames = [self.store.frames(calm_one, np.zeros(1, np.int64)), self.store.frames(sequence, numbers)]
-        return np.concatenate(frames), "neutral" if calm else sequence.expression
+        shown = [(calm_one, np.zeros(1, np.int64)), (sequence, numbers)]
+        return shown, "neutral" if calm else sequence.expression
 
     def _testing_batch(self, group: np.ndarray) -> Batch:
         chosen = [self.sequences[k] for k in group]
-        frames = [self.store.frames(sequence, middle_frames(sequence.frames, self.frames)) for sequence in chosen]
-        clips = centre_crop(torch.from_numpy(np.stack(frames)), self.image_size)
+        frames: list[Shown] = [[(one, middle_frames(one.frames, self.frames))] for one in chosen]
+        clips = centre_crop(self.store.clips(frames, self.device), self.image_size)
         shown = [sequence.expression for sequence in chosen]
         return self._batch(to_network(clips, self.store.settings.normalise, self.device), group, shown)
 
@@ -247,18 +310,20 @@ class Clips:
         faces = [self.face_labels.get(face_of(sequence, self.store.settings), -1) for sequence in chosen]
         return Batch(
             pixels,
-            torch.tensor([self.expressions.index(name) for name in shown]),
-            torch.tensor(faces),
-            torch.tensor([self._takes.get(sequence.take, -1) for sequence in chosen]),
+            on_device(torch.tensor([self.expressions.index(name) for name in shown]), self.device),
+            on_device(torch.tensor(faces), self.device),
+            on_device(torch.tensor([self._takes.get(sequence.take, -1) for sequence in chosen]), self.device),
             chosen,
         )
 
 
+Group = TypeVar("Group")
+Ready = TypeVar("Ready")
 LOADERS = max(1, min(8, (os.cpu_count() or 1) // 4))
 """Threads that load batches ahead; the cores are the network's, where there is no accelerator."""
 
 
-def _ahead(load: Callable[[np.ndarray], Batch], groups: list[np.ndarray]) -> Iterator[Batch]:
+def ahead(load: Callable[[Group], Ready], groups: Iterable[Group]) -> Iterator[Ready]:
     """Yield the groups' batches in order; threads load the next ones while one is used."""
     # one thread each for the loaders' own tensor work: a second team would take the cores from the network's
     with ThreadPoolExecutor(LOADERS, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -59,12 +59,28 @@ def views(clips_BSHWC: Tensor, size: int) -> list[Tensor]:
 def crop_and_flip(clips_BSHWC: Tensor, size: int, rngs: Rngs) -> Tensor:
     """Return a random crop of each clip, mirrored with probability 0.5; the same for all frames of a clip."""
     room = clips_BSHWC.shape[2] - size
+    windows = [(*rng.integers(0, room + 1, 2).tolist(), bool(rng.random() < 0.5)) for rng in rngs]
+    if clips_BSHWC.device.type != "cpu":
+        return gathered_windows(clips_BSHWC, size, windows)
     out = []
-    for clip, rng in zip(clips_BSHWC, rngs, strict=True):
-        top, left = (int(x) for x in rng.integers(0, room + 1, 2))
+    for clip, (top, left, flipped) in zip(clips_BSHWC, windows, strict=True):
         cropped = clip[:, top : top + size, left : left + size]
-        out.append(cropped.flip(2) if rng.random() < 0.5 else cropped)
+        out.append(cropped.flip(2) if flipped else cropped)
     return torch.stack(out)
+
+
+def gathered_windows(clips_BSHWC: Tensor, size: int, windows: list[tuple[int, int, bool]]) -> Tensor:
+    """Return a window of each clip, (B, S, size, size, 3), by its top, its left, and whether it is mirrored: in one step, for
+    accelerators."""
+    device = clips_BSHWC.device
+    tops, lefts, flipped = on_device(torch.tensor(windows), device).unbind(1)
+    line = torch.arange(size, device=device)
+    rows_BH = tops[:, None] + line
+    columns_BW = lefts[:, None] + torch.where(flipped[:, None] > 0, line.flip(0), line)
+    each, frame = (torch.arange(count, device=device) for count in clips_BSHWC.shape[:2])
+    return clips_BSHWC[
+        each[:, None, None, None], frame[:, None, None], rows_BH[:, None, :, None], columns_BW[:, None, None, :]
+    ]
 
 
 def to_network(clips_BSHWC: Tensor, normalise: str, device: torch.device = CPU) -> Tensor:
@@ -75,7 +91,7 @@ def to_network(clips_BSHWC: Tensor, normalise: str, device: torch.device = CPU) 
 
 def on_device(clips: Tensor, device: torch.device) -> Tensor:
     """Return clips on a device; to a GPU they go by pinned memory, and nobody waits."""
-    if device.type == "cuda":
+    if device.type == "cuda" and clips.device.type == "cpu":
         clips = clips.contiguous().pin_memory()
     return clips.to(device, non_blocking=True)
 
@@ -106,29 +122,27 @@ def strong(
         own: random numbers of each clip for all that does not move the face; None: those of `rngs`.
     """
     own = rngs if own is None else own
-    draws = _Draws(own, strength)
+    draws = _Draws(own, strength, clips_BSHWC.device)
     clips = _other_light(clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255, draws)
-    clips = _moved(clips, size, _Draws(rngs, strength), draws, bend)
+    clips = _moved(clips, size, _Draws(rngs, strength, clips_BSHWC.device), draws, bend)
     for clip, rng in zip(clips, own, strict=True):
         if rng.random() < 0.5 * strength:
             low = functional.interpolate(clip, size=int(size * rng.uniform(0.35, 0.9)), mode="area")
             clip.copy_(functional.interpolate(low, size=size, mode="bilinear"))
-    clips = _shaded(clips, draws, bend)
-    return torch.stack(
-        [_damaged(clip, rng, strength) for clip, rng in zip(normalised(clips, normalise), own, strict=True)]
-    )
+    return _damaged(normalised(_shaded(clips, draws, bend), normalise), draws)
 
 
 @dataclass(frozen=True)
 class _Draws:
-    """Random numbers of each clip; the order in which they are drawn is part of the result."""
+    """Random numbers of each clip, on the device of the clips; the order in which they are drawn is part of the result."""
 
     rngs: Rngs
     strength: float
+    device: torch.device = CPU
 
     def each(self, draw_one: Callable[[np.random.Generator], object]) -> Tensor:
         """Return what is drawn for each clip, (B, ...)."""
-        return torch.from_numpy(np.array([draw_one(rng) for rng in self.rngs], np.float32))
+        return on_device(torch.from_numpy(np.array([draw_one(rng) for rng in self.rngs], np.float32)), self.device)
 
     def even(self, spread: float) -> Tensor:
         """Return an even number within +-spread, times the strength, of each clip, (B, 1, 1, 1, 1)."""
@@ -165,7 +179,7 @@ def _moved(clips: Tensor, size: int, draws: _Draws, own: _Draws, bend: bool) -> 
 def _shaded(clips: Tensor, draws: _Draws, bend: bool) -> Tensor:
     """Return clips under a gradient of light and, if asked for, with flatter light."""
     size = clips.shape[-1]
-    ramp = torch.linspace(-0.5, 0.5, size)
+    ramp = torch.linspace(-0.5, 0.5, size, device=clips.device)
     if bend:
         shade = functional.interpolate(clips.flatten(0, 1), size=6, mode="area")
         shade = functional.interpolate(shade, size=size, mode="bilinear").unflatten(0, clips.shape[:2])
@@ -173,15 +187,28 @@ def _shaded(clips: Tensor, draws: _Draws, bend: bool) -> Tensor:
     return clips * (1 + draws.even(0.6) * ramp.view(1, size) + draws.even(0.6) * ramp.view(size, 1)).clamp_min(0.2)
 
 
-def _damaged(clip: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
-    """Return a clip with noise and, sometimes, a piece cut out."""
-    size = clip.shape[-1]
-    clip = clip + torch.from_numpy(rng.standard_normal(clip.shape, np.float32)) * rng.uniform(0, 0.2 * strength)
-    if rng.random() < 0.35 * strength:
-        height, width = (int(size * x) for x in rng.uniform(0.12, 0.42, 2))
-        top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
-        clip[:, :, top : top + height, left : left + width] = math.tanh(rng.standard_normal())
-    return clip
+def _damaged(clips: Tensor, draws: _Draws) -> Tensor:
+    """Return clips with noise and, some of them, with a piece cut out."""
+    strength, size, device = draws.strength, clips.shape[-1], clips.device
+    grains, shares, pieces = [], [], []
+    for rng in draws.rngs:
+        grains.append(rng.standard_normal(tuple(clips.shape[1:]), np.float32))
+        shares.append(rng.uniform(0, 0.2 * strength))
+        piece = (0, 0, 0, 0, 0.0)
+        if rng.random() < 0.35 * strength:
+            height, width = (int(size * x) for x in rng.uniform(0.12, 0.42, 2))
+            top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
+            piece = (top, top + height, left, left + width, math.tanh(rng.standard_normal()))
+        pieces.append(piece)
+    grain = on_device(torch.from_numpy(np.stack(grains)), device)
+    share = on_device(torch.tensor(shares, dtype=torch.float32), device)
+    noisy = clips + grain * share.view(-1, 1, 1, 1, 1)
+    bounds = on_device(torch.tensor(pieces, dtype=torch.float32), device).view(-1, 5, 1, 1, 1, 1)
+    tops, bottoms, lefts, rights, values = bounds.unbind(1)
+    across = torch.arange(size, device=device)
+    down = across.view(size, 1)
+    inside = (down >= tops) & (down < bottoms) & (across >= lefts) & (across < rights)
+    return torch.where(inside, values, noisy)
 
 
 def augmented(

@@ -10,6 +10,7 @@ import torch.nn.functional as functional
 from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import PreparedSet, SequenceRecord
+from tfen.data.transforms import CPU
 from tfen.errors import InputError
 from tfen.evaluation.runs import fold_folder, read_predictions, read_run, run_set
 from tfen.models.tfen import TFEN
@@ -30,16 +31,19 @@ class RunFold:
     training: list[SequenceRecord]
     testing: list[SequenceRecord]
     accuracy: float
+    device: torch.device = CPU
 
     def clips(self, sequences: list[SequenceRecord]) -> Clips:
-        return Clips(self.store, sequences, self.settings.model.frames, self.settings.model.image_size)
+        model = self.settings.model
+        return Clips(self.store, sequences, model.frames, model.image_size, device=self.device)
 
 
-def open_folds(run: Path, place: Path | None = None) -> tuple[PreparedSet, list[RunFold]]:
+def open_folds(run: Path, place: Path | None = None, device: torch.device = CPU) -> tuple[PreparedSet, list[RunFold]]:
     """Open the finished folds of a run, with the set that it ran on.
 
     Args:
         place: where the set lies now, if it was moved.
+        device: where the networks run.
 
     Raises:
         InputError: the run or its set is not there any more.
@@ -65,12 +69,13 @@ def open_folds(run: Path, place: Path | None = None) -> tuple[PreparedSet, list[
         folds.append(
             RunFold(
                 about["fold"],
-                load(folder).network,
+                load(folder).network.to(device),
                 store,
                 settings,
                 named(about["train_sequences"], folder / "fold.json"),
                 named(tested, folder / "predictions.csv"),
                 about["accuracy"],
+                device,
             )
         )
     return dataset, folds
@@ -105,10 +110,10 @@ def extract(fold: RunFold, sequences: list[SequenceRecord]) -> Features:
         maps = feature_maps(network, batch.clips.flatten(0, 1))
         for name, own in maps.items():
             small = functional.adaptive_avg_pool2d(own.float(), POOLED).flatten(1)
-            pooled.setdefault(name, []).append(small.unflatten(0, (count, length)).numpy())
+            pooled.setdefault(name, []).append(small.unflatten(0, (count, length)).cpu().numpy())
         into_t = maps.get("TFE", maps.get("E"))
         into_t = batch.clips if into_t is None else into_t.unflatten(0, (count, length))
-        last.append(network.temporal.embed(into_t).float().numpy())
+        last.append(network.temporal.embed(into_t).float().cpu().numpy())
     frames = {name: np.concatenate(parts) for name, parts in pooled.items()}
     clips = {name: values.mean(1) for name, values in frames.items()}
     return Features(sequences, {**clips, "T": np.concatenate(last)}, frames)

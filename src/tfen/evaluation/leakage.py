@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames
+from tfen.device import DeviceName, device_named
 from tfen.errors import InputError
 from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, latex_table, render, save_figure
 from tfen.evaluation.erasure import fit_eraser
@@ -66,16 +67,19 @@ class Measured:
     chance: float | None
 
 
-def measure_leakage(run: Path, out: Path, adversary: bool = True, set_folder: Path | None = None) -> list[Measured]:
+def measure_leakage(
+    run: Path, out: Path, adversary: bool = True, set_folder: Path | None = None, device: DeviceName = "cpu"
+) -> list[Measured]:
     """Measure all folds of a run and write `leakage.json`, CSV, LaTeX, picture and page into `out`.
 
     Args:
         adversary: also train a fresh adversary on each place's maps (the slowest measure).
+        device: where networks run and the adversary learns.
 
     Raises:
         InputError: the run, its set or its weights are not there.
     """
-    dataset, folds = open_folds(run, set_folder)
+    dataset, folds = open_folds(run, set_folder, device_named(device))
     per_fold: list[dict[tuple[str, str], _Scores]] = []
     with meter("leakage", len(folds), "folds") as progress:
         for fold in folds:
@@ -246,10 +250,10 @@ def _fresh_adversary(fold: RunFold, place: str, sequences: list[SequenceRecord],
     subjects = sorted({sequence.subject for sequence in sequences})
     right = np.zeros(len(sequences), bool)
     maps = _all_maps(fold, place, sequences)
-    labels = torch.tensor([subjects.index(sequence.subject) for sequence in sequences])
+    labels = torch.tensor([subjects.index(sequence.subject) for sequence in sequences], device=fold.device)
     for gallery, asked in (halves, halves[::-1]):
         torch.manual_seed(fold.number)
-        adversary = UpperHalf(len(subjects), fold.settings.model.width)
+        adversary = UpperHalf(len(subjects), fold.settings.model.width).to(fold.device)
         _learn_faces(adversary, maps, labels, gallery)
         adversary.eval()
         with torch.no_grad():
@@ -267,13 +271,13 @@ def _learn_faces(adversary: UpperHalf, maps_nSCHW: torch.Tensor, labels_n: torch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
 
     def step(group: torch.Tensor, place: Place) -> Done:
-        sequences, frames = group.T
+        sequences, frames = group.T.to(maps_nSCHW.device)
         loss = torch.nn.functional.cross_entropy(adversary(maps_nSCHW[sequences, frames]), labels_n[sequences])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        return Done({"loss": loss.item() * len(group)}, len(group), len(group))
+        return Done({"loss": loss.detach().double() * len(group)}, len(group), len(group))
 
     adversary.train()
     Loop(

@@ -9,6 +9,7 @@ import torch
 from tfen.config import TestTimeAugmentation
 from tfen.data.normalisations import NORMALISATIONS
 from tfen.data.transforms import CPU, centre_crop, fit_frame, normalised, on_device, stored_size, views
+from tfen.device import DeviceName, device_named
 from tfen.errors import InputError
 from tfen.models.folding import folded
 from tfen.models.graphs import GraphNetwork
@@ -42,7 +43,9 @@ class Engine:
         InputError: another number of views, or a GPU that is not there.
     """
 
-    def __init__(self, loaded: Loaded, test_time_augmentation: TestTimeAugmentation = 1, device: str = "cpu") -> None:
+    def __init__(
+        self, loaded: Loaded, test_time_augmentation: TestTimeAugmentation = 1, device: DeviceName = "cpu"
+    ) -> None:
         if test_time_augmentation not in (1, 6):
             raise InputError(f"test-time-augmentation is {test_time_augmentation}, expected 1 or 6")
         settings = loaded.settings
@@ -89,16 +92,3 @@ class Engine:
         return torch.stack(
             [normalised(view.permute(0, 1, 4, 2, 3).float() / 255, self._data.normalise) for view in each]
         )
-
-
-def device_named(name: str) -> torch.device:
-    """Return a device by its name in the settings.
-
-    Raises:
-        InputError: cuda, where there is no GPU that PyTorch can use.
-    """
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        why = "no GPU of NVIDIA is there" if torch.backends.cuda.is_built() else "this PyTorch is built for processors"
-        raise InputError(f"--device cuda cannot be used: {why}; leave it out")
-    return torch.device("cuda" if there and name != "cpu" else "cpu")

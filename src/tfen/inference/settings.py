@@ -5,12 +5,13 @@ Nothing heavy is imported here: the command line shows these settings.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from tfen.choices import Choices
 from tfen.config import TestTimeAugmentation
+from tfen.device import DeviceName
 from tfen.errors import InputError
 from tfen.faces.detectors import DEFAULT_DETECTOR, DETECTORS
 
@@ -42,7 +43,7 @@ class AnalyzerSettings:
     "The same for faces that are hard to judge: smaller than 32 pixels, or turned by more than 45 degrees, 0 to 1."
     engine: Annotated[str, ENGINES] = "torch"
     "Runs the network; onnxruntime and openvino need the extra `export`."
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     """Where the network runs, with the engine torch: auto takes a GPU of NVIDIA if there is one. Faces are found on the
     processor either way."""
     test_time_augmentation: Annotated[TestTimeAugmentation, Parameter(alias="--looks")] = 6

@@ -31,8 +31,10 @@ class Take:
 class Performer:
     """A subject's head with skin, eyes, teeth, hair and glasses, ready to perform."""
 
-    def __init__(self, head: Head, subject: Subject, seed: tuple[int, ...], assets: str | None = None) -> None:
-        self.head = head
+    def __init__(
+        self, head: Head, subject: Subject, seed: tuple[int, ...], assets: str | None = None, device: str = "cpu"
+    ) -> None:
+        self.head, self.device = head, device
         self.subject = subject
         rng = np.random.default_rng([*seed, 1])
         self.rest = resting(head.actions, np.random.default_rng([*seed, 3]))
@@ -116,6 +118,7 @@ class Performer:
             np.concatenate(opaque),
             np.unique(np.concatenate(inside)),
             self._vertices(self._laugh())[0],
+            self.device,
         )
 
     def _head_materials(self, covered_below: float) -> Array:

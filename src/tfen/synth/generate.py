@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from tfen.data.prepared import SequenceRecord, write_set
+from tfen.device import device_named
 from tfen.files import clear_errors, read_json, whole_folder, write_csv, write_json
 from tfen.folders import Format, claim
 from tfen.labels import EXPRESSIONS
@@ -195,9 +196,8 @@ def performer_of(number: int, settings: SynthSettings) -> Performer:
     if settings.twins > 1:
         leader = person(number - number % settings.twins)
         subject = replace(subject, style=leader.style, habits=leader.habits)
-    return Performer(
-        the_head(), subject, (settings.seed, number), None if settings.assets is None else str(settings.assets)
-    )
+    assets = None if settings.assets is None else str(settings.assets)
+    return Performer(the_head(), subject, (settings.seed, number), assets, device_named(settings.device).type)
 
 
 def _make_subject_files(number: int, out: Path, settings: SynthSettings) -> int:

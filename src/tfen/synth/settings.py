@@ -5,9 +5,10 @@ Light to import: the command line shows these settings as flags.
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from tfen.choices import Choices
+from tfen.device import DeviceName
 from tfen.errors import InputError
 from tfen.labels import EXPRESSIONS
 from tfen.synth.dynamics import DYNAMICS
@@ -203,6 +204,9 @@ class SynthSettings:
     shift-people, shift-camera: people, or cameras, that none of the others has; to choose a network by."""
     framing: float = 1.0
     """Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head."""
+    device: DeviceName = "cpu"
+    """Where rays are cast; auto takes a GPU of NVIDIA if there is one, which several processes share. People and truth are
+    the same; pixels may differ by rounding, so a set is the same byte by byte on processors alone."""
 
     def __post_init__(self) -> None:
         for name in ("subjects", "frames", "twins", "repeats"):
@@ -213,6 +217,8 @@ class SynthSettings:
         if not 0.8 <= self.framing <= 3:
             raise InputError(f"framing is {self.framing}, expected 0.8 to 3")
         VARIATIONS.check(self.variation, "variation")
+        if self.device not in get_args(DeviceName):
+            raise InputError(f"device is {self.device!r}, expected {', '.join(get_args(DeviceName))}")
         for name in self.dynamics:
             DYNAMICS.check(name, "dynamics")
         for name in self.expressions:
@@ -232,7 +238,7 @@ class SynthSettings:
     def record(self) -> dict[str, Any]:
         """Return the settings as they are written beside a set: the ranges instead of the variation's name."""
         out = asdict(self)
-        del out["framing"]
+        del out["framing"], out["device"]
         return {
             **out,
             "assets": None if self.assets is None else Path(self.assets).name,

@@ -33,6 +33,9 @@ from tfen.training.running_average import running_average
 from tfen.training.turns import TURNS
 from tfen.training.twins import TWIN_PLACES, twins_loss
 
+Numbers = dict[str, torch.Tensor]
+"""Figures of a step, each a tensor of one number that nobody has waited for yet."""
+
 
 class Game:
     """The two players and their steps. F takes no part: its weights and BatchNorm statistics never change.
@@ -58,7 +61,7 @@ class Game:
                 make_optimiser([network.adversary], settings.adversary_lr or settings.lr, own)
             )
 
-    def adversary_step(self, batch: Batch) -> dict[str, float]:
+    def adversary_step(self, batch: Batch) -> Numbers:
         """Step 1: update A alone to recognise the faces in TFE (Eq. 5)."""
         network, adversary = self.network, self.network.adversary
         assert adversary is not None
@@ -72,9 +75,9 @@ class Game:
             scores, faces = gathered(network.face_scores(typical)), gathered(faces)
             loss = identification_loss(scores, faces, self.settings.adversary_norm or self.settings.norm)
         self._update(self.adversary_optimiser, loss, [adversary])
-        return {"face_loss": loss.item(), "face_accuracy": _share_right(scores, faces)}
+        return {"face_loss": loss.detach(), "face_accuracy": _share_right(scores, faces)}
 
-    def network_step(self, batch: Batch, grown: float = 1.0) -> dict[str, float]:
+    def network_step(self, batch: Batch, grown: float = 1.0) -> Numbers:
         """Step 2: update E, D and T to minimise alpha * L_exp - L_face (Eqs. 3, 4, 6), and L_twins where it is asked for.
 
         `grown` is the share of its full weight that L_twins has.
@@ -109,10 +112,10 @@ class Game:
                     loss = loss + grown * settings.twins * figures["twins_loss"]
             self._update(self.network_optimiser, loss, self._ours)
         return {
-            "loss": loss.item(),
-            "expression_loss": expression.item(),
+            "loss": loss.detach(),
+            "expression_loss": expression.detach(),
             "expression_accuracy": _share_right(scores, labels),
-            **{name: value.item() for name, value in figures.items()},
+            **{name: value.detach() for name, value in figures.items()},
         }
 
     def _expression_scores(self, typical_BSCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -179,8 +182,8 @@ class Game:
                 group["lr"] = start * factor
 
 
-def _share_right(scores: torch.Tensor, labels: torch.Tensor) -> float:
-    return (scores.argmax(1) == labels).float().mean().item()
+def _share_right(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return (scores.argmax(1) == labels).float().mean()
 
 
 def _follow_batch(adversary: nn.Module, follow: bool) -> None:

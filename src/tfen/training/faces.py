@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from torch import nn
 
 from tfen import processes
 from tfen.config import Settings
-from tfen.data.clips import FrameStore, face_of
+from tfen.data.clips import FrameStore, ahead, face_of
 from tfen.data.prepared import SequenceRecord
-from tfen.data.transforms import augmented, centre_crop, to_network
+from tfen.data.transforms import augmented, centre_crop, on_device, to_network
 from tfen.models.seresnet import LowerHalf, UpperHalf
 from tfen.models.weights import load_imagenet
 from tfen.processes import averaged, gathered, gathered_rows, seed_step
@@ -91,11 +92,11 @@ def pretrain_faces(
     frames = _Frames(store, train, labels, settings, accelerator.device, seed)
     tested = _Frames(store, held_out, labels, settings, accelerator.device, seed)
 
-    def step(picked: _Picked, place: Place) -> Done:
+    def step(given: _Given, place: Place) -> Done:
         number = (place.epoch - 1) * frames.steps + place.step
         seed_step(seed, 0, number)
         network.train()
-        pixels, numbers = frames.training(picked, place.epoch)
+        pixels, numbers = given
         with accelerator.autocast():
             scores, numbers = gathered(network(pixels)), gathered(numbers)
             loss = functional.cross_entropy(scores.float(), numbers)
@@ -105,8 +106,8 @@ def pretrain_faces(
         accelerator.backward(loss)
         averaged([network])
         optimiser.step()
-        right, count = int((scores.argmax(1) == numbers).sum()), len(numbers)
-        return Done({"loss": loss.item() * count, "accuracy": right}, count, count)
+        right, count = (scores.argmax(1) == numbers).sum(), len(numbers)
+        return Done({"loss": loss.detach().double() * count, "accuracy": right}, count, count)
 
     def measure(epoch: int) -> Figures:
         return {"held_out_accuracy": _recognised(network.eval(), tested, accelerator)} if held_out else {}
@@ -148,6 +149,8 @@ _Frame = tuple[SequenceRecord, int]
 """A sequence and the number of a frame of it."""
 _Picked = list[tuple[int, _Frame]]
 """Frames, and their places in an epoch's random order."""
+_Given = tuple[torch.Tensor, torch.Tensor]
+"""Frames (B, 3, H, W) and their face labels (B,), on the device."""
 
 
 class _Frames:
@@ -166,8 +169,11 @@ class _Frames:
         self.device, self.seed, self.size = device, seed, settings.face.batch_size
         self.steps = max(1, -(-len(frames) // self.size))
 
-    def batches(self, epoch: int, skip: int) -> Iterator[_Picked]:
-        """Yield what each step of an epoch takes, but for so many at its beginning."""
+    def batches(self, epoch: int, skip: int) -> Iterator[_Given]:
+        """Yield what each step of an epoch takes, but for so many at its beginning; loaded ahead by threads."""
+        return ahead(partial(self._training, epoch), self._picked(epoch, skip))
+
+    def _picked(self, epoch: int, skip: int) -> Iterator[_Picked]:
         part, parts = processes.part()
         order = np.random.default_rng([self.seed, epoch - 1, 6]).permutation(len(self.frames))
         for step in range(skip, self.steps):
@@ -176,35 +182,34 @@ class _Frames:
                 own = np.split(places[: len(places) // parts * parts], parts)[part]
                 yield [(int(place), self.frames[order[place]]) for place in own]
 
-    def training(self, picked: _Picked, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return augmented frames (B, 3, H, W) and their face labels (B,)."""
+    def _training(self, epoch: int, picked: _Picked) -> _Given:
         rngs = [np.random.default_rng([self.seed, epoch - 1, 7, place]) for place, _ in picked]
         chosen, data = [frame for _, frame in picked], self.settings.data
-        pixels = augmented(self._stored(chosen), self.settings.model.image_size, rngs, data.augment, data.normalise)
-        return pixels[:, 0].to(self.device), self._numbers(chosen)
+        size = self.settings.model.image_size
+        pixels = augmented(self._stored(chosen), size, rngs, data.augment, data.normalise, device=self.device)
+        return pixels[:, 0], self._numbers(chosen)
 
-    def testing(self, count: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield this process's frames in order, `count` at a time, their middles, and their face labels."""
+    def testing(self, count: int) -> Iterator[_Given]:
+        """Yield this process's frames in order, `count` at a time, their middles."""
         part, parts = processes.part()
         own = self.frames[part::parts]
-        for k in range(0, len(own), count):
-            clips = centre_crop(self._stored(own[k : k + count]), self.settings.model.image_size)
-            pixels = to_network(clips, self.settings.data.normalise)
-            yield pixels[:, 0].to(self.device), self._numbers(own[k : k + count])
+        return ahead(self._testing, (own[k : k + count] for k in range(0, len(own), count)))
+
+    def _testing(self, chosen: list[_Frame]) -> _Given:
+        clips = centre_crop(self._stored(chosen), self.settings.model.image_size)
+        return to_network(clips, self.settings.data.normalise, self.device)[:, 0], self._numbers(chosen)
 
     def _stored(self, chosen: list[_Frame]) -> torch.Tensor:
-        return torch.from_numpy(np.stack([self.store.frames(sequence, np.array([k])) for sequence, k in chosen]))
+        return self.store.clips([[(sequence, np.array([k]))] for sequence, k in chosen], self.device)
 
     def _numbers(self, chosen: list[_Frame]) -> torch.Tensor:
         numbers = [self.labels[face_of(sequence, self.settings.data)] for sequence, _ in chosen]
-        return torch.tensor(numbers).to(self.device)
+        return on_device(torch.tensor(numbers), self.device)
 
 
 @torch.no_grad()
 def _recognised(network: FaceNetwork, tested: _Frames, accelerator: Accelerator) -> float:
     """Return the share of frames whose face the network recognises."""
-    hits: list[bool] = []
     with accelerator.autocast():
-        for pixels, numbers in tested.testing(256):
-            hits += (network(pixels).argmax(1) == numbers).tolist()
-    return sum(gathered_rows(hits)) / len(tested.frames)
+        hits = [(network(pixels).argmax(1) == numbers).sum() for pixels, numbers in tested.testing(256)]
+    return sum(gathered_rows([int(hit) for hit in hits])) / len(tested.frames)

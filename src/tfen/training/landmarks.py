@@ -13,6 +13,8 @@ from torch import Tensor
 from tfen.config import CHECKPOINT_MINUTES
 from tfen.data.folds import validation_split
 from tfen.data.prepared import PreparedSet, SequenceRecord
+from tfen.data.transforms import on_device
+from tfen.device import DeviceName, device_named
 from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
 from tfen.files import must_be_new, write_json
@@ -42,6 +44,7 @@ def train_landmarks(
     seed: int = 0,
     minutes: float = CHECKPOINT_MINUTES,
     stop: Stop | None = None,
+    device: DeviceName = "cpu",
 ) -> dict[str, Any]:
     """Train on a synthetic set, write `landmarks.safetensors` (half precision) and `config.json`; return the figures.
 
@@ -51,6 +54,7 @@ def train_landmarks(
     Args:
         minutes: between checkpoints.
         stop: whether somebody asks for the end.
+        device: where the network learns.
 
     Raises:
         InputError: the set has no landmarks, or `out` holds something else, or a training with other settings.
@@ -62,7 +66,7 @@ def train_landmarks(
     train = _load(dataset, dataset.of_subjects(set(dataset.subjects) - held_out))
     test = _load(dataset, dataset.of_subjects(held_out))
     torch.manual_seed(seed)
-    network = LandmarkNetwork(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = LandmarkNetwork(width).to(device_named(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     claim(out / "checkpoint", TRAINING, begun)
     history = _loop(network, train, test, epochs, batch_size, lr, seed).run(checkpoints)
     save_weights(out / "landmarks.safetensors", {name: value.half() for name, value in network.state_dict().items()})
@@ -111,13 +115,15 @@ def _loop(
         rng = np.random.default_rng([seed, 10, place.iteration])
         squares, points = zip(*(_jittered(image, own, rng) for image, own in faces))
         x = disturbed(torch.from_numpy(np.stack(squares)), rng)
-        loss = landmark_loss(network, x, torch.from_numpy(np.stack(points)).float())
+        there: Tensor = network.middles  # type: ignore[assignment]
+        target = torch.from_numpy(np.stack(points)).float()
+        loss = landmark_loss(network, on_device(x, there.device), on_device(target, there.device))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.last_epoch = place.iteration - 1  # its state is not kept: it follows from the step
         schedule.step()
-        return Done({"loss": loss.item() * len(faces)}, len(faces), len(faces))
+        return Done({"loss": loss.detach().double() * len(faces)}, len(faces), len(faces))
 
     return Loop(
         phase="landmarks",
@@ -236,7 +242,8 @@ def _error(network: LandmarkNetwork, test: list[tuple[Array, Array]]) -> float:
                 centre, side = around(points)
                 squares.append(look(image, centre, side))
                 sides.append((centre, side))
-            predicted = network(standardised(np.stack(squares))).numpy()
+            there: Tensor = network.middles  # type: ignore[assignment]
+            predicted = network(standardised(np.stack(squares)).to(there.device)).cpu().numpy()
             for (_, points), own, (centre, side) in zip(group, predicted, sides):
                 eyes = float(np.linalg.norm(points[36] - points[45]))
                 total += float(np.linalg.norm(centre + (own - 0.5) * side - points, axis=1).mean()) / eyes

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from tfen.errors import TfenError
@@ -13,6 +15,8 @@ from tfen.training.checkpoints import Checkpointer, Part
 
 Given = TypeVar("Given")
 Figures = dict[str, Any]
+READ_EVERY = 20
+"""Steps between two looks at the figures."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Done:
-    """What a step did: sums of its figures over `count` items or steps, and how many `items` it took from the epoch."""
+    """What a step did: sums of its figures over `count` items or steps, and how many `items` it took from the epoch.
 
-    sums: Mapping[str, float]
+    Figures may be tensors of one number: they are read a few steps later, so that no step waits for an accelerator.
+    """
+
+    sums: Mapping[str, float | Tensor]
     count: int
     items: int
 
@@ -105,9 +112,10 @@ class Loop(Generic[Given]):
                     made = self.step(given, Place(epoch, step, standing.iteration))
                     standing.means.add(made)
                     progress.advance(made.items)
-                    self._check(standing.means, epoch)
                     standing.step = step + 1
-                    checkpointer.step_done(self.phase, parts, standing.plain)
+                    self._check(standing.means, epoch, step % READ_EVERY == READ_EVERY - 1)
+                    checkpointer.step_done(self.phase, parts, partial(self._checked, standing))
+                self._check(standing.means, epoch)
                 figures = {"epoch": epoch, **standing.means.values(), **self.measure(epoch)}
                 self._keep_best(history, figures)
                 self.watch(figures)
@@ -117,8 +125,13 @@ class Loop(Generic[Given]):
         checkpointer.save(self.phase, parts, standing.plain())
         return history
 
-    def _check(self, means: "_Means", epoch: int) -> None:
-        if not means.finite():
+    def _checked(self, standing: "_Standing") -> dict[str, Any]:
+        """Return where the training stands, for a checkpoint: none is kept of a training that diverged."""
+        self._check(standing.means, standing.epoch)
+        return standing.plain()
+
+    def _check(self, means: "_Means", epoch: int, now: bool = True) -> None:
+        if now and not means.finite():
             raise TfenError(f"{self.title} diverged: the loss in epoch {epoch} is no number any more; {self.advice}")
 
     def _keep_best(self, history: History, figures: Figures) -> None:
@@ -133,12 +146,24 @@ class _Means:
     """Means of figures over the steps, or the items, that had them."""
 
     def __init__(self, sums: dict[str, list[float]] | None = None) -> None:
-        self.sums = sums or {}
+        self._read = sums or {}
+        self._waiting: list[Done] = []
+
+    @property
+    def sums(self) -> dict[str, list[float]]:
+        """Sum and count of each figure; reads those that wait on an accelerator, all at once."""
+        tensors = [value for done in self._waiting for value in done.sums.values() if isinstance(value, Tensor)]
+        numbers = iter(torch.stack([value.detach().double() for value in tensors]).tolist() if tensors else ())
+        for done in self._waiting:
+            for name, value in done.sums.items():
+                total, count = self._read.get(name, (0.0, 0))
+                number = next(numbers) if isinstance(value, Tensor) else value
+                self._read[name] = [total + number, count + done.count]
+        self._waiting.clear()
+        return self._read
 
     def add(self, done: Done) -> None:
-        for name, value in done.sums.items():
-            total, count = self.sums.get(name, (0.0, 0))
-            self.sums[name] = [total + value, count + done.count]
+        self._waiting.append(done)
 
     def finite(self) -> bool:
         return all(math.isfinite(total) for total, _ in self.sums.values())

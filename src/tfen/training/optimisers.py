@@ -32,13 +32,13 @@ class Schedule:
 def _sgd(weights: "list[nn.Parameter]", lr: float, settings: "TrainSettings") -> "Optimizer":
     from torch.optim import SGD
 
-    return SGD(weights, lr, settings.momentum, weight_decay=settings.weight_decay)
+    return SGD(weights, lr, settings.momentum, weight_decay=settings.weight_decay, fused=_on_cuda(weights))
 
 
 def _adamw(weights: "list[nn.Parameter]", lr: float, settings: "TrainSettings") -> "Optimizer":
     from torch.optim import AdamW
 
-    return AdamW(weights, lr, weight_decay=settings.weight_decay)
+    return AdamW(weights, lr, weight_decay=settings.weight_decay, fused=_on_cuda(weights))
 
 
 def _steps(epoch: float, settings: "TrainSettings") -> float:
@@ -71,3 +71,8 @@ def make_optimiser(modules: "Sequence[nn.Module | None]", lr: float, settings: "
     """Return the settings' optimiser for some parts of a network."""
     weights = [weight for module in modules if module is not None for weight in module.parameters()]
     return OPTIMISERS[settings.optimiser].make(weights, lr, settings)
+
+
+def _on_cuda(weights: "list[nn.Parameter]") -> bool | None:
+    """Whether all weights are updated in one kernel; None: as PyTorch does it."""
+    return True if weights and all(weight.device.type == "cuda" for weight in weights) else None
