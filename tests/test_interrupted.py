@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from conftest import SMALL, contents, refuses, tfen, write_tiny_set
 
@@ -113,3 +115,39 @@ def test_a_run_goes_on_with_the_figures_from_before(tiny_set: Path, tmp_path: Pa
     lines = [json.loads(line) for line in (run / "fold-00/metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1))
     assert [json.dumps(line) for line in lines[: len(before)]] == before
+
+
+def of_session(leader: int) -> list[int]:
+    """Return the processes of a session."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, *fields = place.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(fields[2]) == leader and state != "Z":
+            found.append(int(place.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads the processes of Linux")
+@pytest.mark.parametrize("command", ["synth", "prepare"])
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path, command: str) -> None:
+    out = tmp_path / "out"
+    if command == "synth":
+        work = begin("synth", out, "--subjects", "60", "--frames", "6", "--size", "64", "--jobs", "2")
+    else:
+        folder = tmp_path / "photographs"
+        for k in range(4000):
+            place = folder / ("happiness", "anger")[k % 2] / f"{k}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(place), np.full((8, 8), 90, np.uint8))
+        work = begin("prepare", "folder", folder, out, "--detector", "none", "--jobs", "2")
+    wait_for(out / "frames", work)
+    assert len(of_session(work.pid)) >= 3
+    work.kill()
+    work.wait()
+    deadline = time.monotonic() + 20
+    while of_session(work.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not of_session(work.pid)

@@ -47,7 +47,6 @@ _RELEASE: Changes = {
     "train": {
         "epochs": 44,
         "batch_size": 24,
-        "precision": "bf16",
         "optimiser": "adamw",
         "lr": 0.003,
         "weight_decay": 0.05,

@@ -1,6 +1,9 @@
 """Being asked to stop: the step at hand is finished and saved first."""
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,3 +72,15 @@ def listening() -> Iterator[Stop]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def end_with_parent() -> None:
+    """End this process, a worker of another one, as soon as that one is gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -33,6 +33,7 @@ from tfen.folders import Format, claim
 from tfen.labels import in_order
 from tfen.progress import meter, say
 from tfen.spread import use_threads
+from tfen.stopping import end_with_parent
 from tfen.video.photographs import read_image
 from tfen.video.reading import read_frames
 
@@ -191,7 +192,7 @@ def _run(
         for one in recordings:
             yield _prepare_one(one, out, settings)
         return
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=use_threads, initargs=(1,))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin_worker)
     try:
         waiting: list[Any] = []
         for one in recordings:
@@ -202,6 +203,11 @@ def _run(
             yield done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    end_with_parent()
+    use_threads(1)
 
 
 def _prepare_one(one: Recording, out: Path, settings: PrepareSettings) -> tuple[str, str | None]:

@@ -18,6 +18,7 @@ from tfen.files import clear_errors, read_json, whole_folder, write_csv, write_j
 from tfen.folders import Format, claim
 from tfen.labels import EXPRESSIONS
 from tfen.progress import meter
+from tfen.stopping import end_with_parent
 from tfen.synth.dynamics import DYNAMICS
 from tfen.synth.expressions import ACTION_UNITS
 from tfen.synth.film import Performer
@@ -161,7 +162,9 @@ def run_subjects(
     the_head()  # fills Anny's and Warp's caches once, before the workers need them
     threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     os.environ.update(dict.fromkeys(threads, "1"))  # a process a core: more threads would only wait for each other
-    pool = ProcessPoolExecutor(min(jobs, len(numbers)), multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        min(jobs, len(numbers)), multiprocessing.get_context("spawn"), initializer=end_with_parent
+    )
     try:
         waiting = [pool.submit(make, number, out, settings) for number in numbers]
         for done in as_completed(waiting):
