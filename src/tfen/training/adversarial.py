@@ -17,6 +17,7 @@ from tfen.config import Settings, TrainSettings
 from tfen.data.clips import Batch, Clips
 from tfen.models.tfen import TFEN
 from tfen.processes import averaged, gathered, seed_step
+from tfen.progress import say
 from tfen.training.checkpoints import Checkpointer, Part
 from tfen.training.devices import prepare_network
 from tfen.training.loop import Done, Figures, History, Loop, Place
@@ -33,6 +34,8 @@ from tfen.training.running_average import running_average
 from tfen.training.turns import TURNS
 from tfen.training.twins import TWIN_PLACES, twins_loss
 
+COMPILING, COMPILED = 45, 0.23
+"""Seconds that compiling took at the beginning, and the share of a step that it saved (docs/scale.md)."""
 Numbers = dict[str, torch.Tensor]
 """Figures of a step, each a tensor of one number that nobody has waited for yet."""
 
@@ -215,6 +218,13 @@ def train(
     """
     plan = settings.train
     prepare_network(network, plan, accelerator)
+    if plan.compile:
+        steps = plan.epochs * -(-len(clips) // plan.batch_size)
+        worth = 1000 * COMPILING / (COMPILED * steps)
+        say(
+            f"--train.compile: compiling takes about {COMPILING} s and saves about {100 * COMPILED:.0f} % of a step (measured on "
+            f"one GPU); with {steps} steps it pays if one takes more than {worth:.0f} ms"
+        )
     weights = balanced_weights(clips.counts()).to(accelerator.device) if plan.class_weights == "balanced" else None
     game = Game(network, plan, accelerator, weights)
     average = running_average(network, plan.average * len(clips) / plan.batch_size) if plan.average > 0 else None
