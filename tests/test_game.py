@@ -196,6 +196,32 @@ def test_the_adversary_has_a_learning_rate_of_its_own_if_it_is_given_one() -> No
             assert game.network_optimiser.param_groups[0]["lr"] == pytest.approx(factor * 0.01)
 
 
+def test_learning_rates_rise_over_the_first_epochs() -> None:
+    game = Game(TFEN(3, 3, 8), TrainSettings(lr=0.01, adversary_lr=0.03, warmup=4, lr_step=2, lr_gamma=0.5))
+    assert game.adversary_optimiser is not None
+    for epoch, factor in ((0, 0), (1, 0.25), (3, 0.75 / 2), (4, 0.25), (5, 0.25)):
+        game.set_learning_rates(epoch)
+        assert game.network_optimiser.param_groups[0]["lr"] == pytest.approx(factor * 0.01)
+        assert game.adversary_optimiser.param_groups[0]["lr"] == pytest.approx(factor * 0.03)
+
+
+@pytest.mark.parametrize("player", ["network", "adversary"])
+def test_long_gradients_are_shortened(player: str) -> None:
+    def moved(clip: float) -> torch.Tensor:
+        torch.manual_seed(3)
+        network = TFEN(3, 3, 8, dropout=0.0)
+        game = Game(network, TrainSettings(lr=1.0, momentum=0.0, weight_decay=0.0, clip=clip))
+        before = torch.nn.utils.parameters_to_vector(network.parameters()).detach().clone()
+        getattr(game, f"{player}_step")(batch())
+        return torch.nn.utils.parameters_to_vector(network.parameters()).detach() - before
+
+    free, held, wide = moved(0.0), moved(0.01), moved(1e6)
+    assert torch.equal(free, wide)
+    assert free.norm() > 0.02
+    assert held.norm() == pytest.approx(0.01, rel=1e-2)
+    assert torch.nn.functional.cosine_similarity(free, held, 0) > 0.99
+
+
 def test_the_adversary_learns_to_recognise_faces_when_the_others_rest() -> None:
     network = TFEN(3, 3, 8)
     game = Game(network, TrainSettings(lr=0.05))

@@ -151,6 +151,10 @@ class TrainSettings:
     """Factor of each fall."""
     schedule: Annotated[str, SCHEDULES] = "step"
     """How the learning rate falls."""
+    warmup: float = 0.0
+    """Epochs over which all learning rates rise from nothing to what the schedule says."""
+    clip: float = 0.0
+    """Largest norm of the gradients of E, D and T together, and of A's, in a step; larger ones are shortened. 0: any."""
     momentum: float = 0.9
     """Momentum of SGD."""
     weight_decay: float = 0.008
@@ -219,6 +223,8 @@ class TrainSettings:
         _at_least("train.lr-step", self.lr_step, 1)
         _at_least("train.evaluate-every", self.evaluate_every, 1)
         _at_least("train.average", self.average, 0)
+        _at_least("train.warmup", self.warmup, 0)
+        _at_least("train.clip", self.clip, 0)
         _at_least("train.twins", self.twins, 0)
         _at_least("train.twins-ramp", self.twins_ramp, 0)
         _at_least("train.twins-together", self.twins_together, 2)

@@ -26,6 +26,19 @@ _DFEW: Changes = {
     "model": _IMAGENET,
     "train": {"epochs": 200, "lr_gamma": 0.5},
 }
+_START: Changes = {
+    "model": {"block": "timm"},
+    "data": {"augment": "mild", "augment_ramp": 5},
+    "face": {"epochs": 6, "lr": 0.003},
+    "train": {
+        "epochs": 30,
+        "optimiser": "adamw",
+        "lr": 0.001,
+        "weight_decay": 0.05,
+        "schedule": "cosine",
+        "label_smoothing": 0.1,
+    },
+}
 _SYNTH: Changes = {
     "model": {"width": 16, "image_size": 64, "frames": 5},
     "data": {"normalise": "clip"},
@@ -71,6 +84,10 @@ PRESETS = Choices(
         "dfew-official": Preset(
             "the same under the five folds that DFEW's publishers give and later papers use",
             {**_DFEW, "folds": {**_LAST, "protocol": "file"}},
+        ),
+        "paper-start": Preset(
+            "a start for the paper-* presets from synthetic people, where ImageNet's and Kinetics' weights are not at hand",
+            _START,
         ),
         "synth": Preset(
             "synthetic faces in minutes on two processor cores: a quarter of the width, 64 pixels, a short smooth schedule",

@@ -147,6 +147,10 @@ class Game:
         optimiser.zero_grad()
         self.accelerator.backward(loss)
         averaged(parts)
+        if self.settings.clip:
+            self.accelerator.clip_grad_norm_(
+                [weight for part in parts if part is not None for weight in part.parameters()], self.settings.clip
+            )
         optimiser.step()
 
     def is_adversary_turn(self, iteration: int, epoch: int) -> bool:
@@ -177,6 +181,8 @@ class Game:
         """Set the learning rates for a point in training, counted in epochs."""
         settings = self.settings
         factor = SCHEDULES[settings.schedule].factor(epoch, settings)
+        if epoch < settings.warmup:
+            factor *= epoch / settings.warmup
         for optimiser, start in (
             (self.network_optimiser, settings.lr),
             (self.adversary_optimiser, settings.adversary_lr or settings.lr),
