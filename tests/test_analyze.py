@@ -2,6 +2,7 @@
 
 import http.server
 import io
+import itertools
 import json
 import os
 import shutil
@@ -222,6 +223,38 @@ def test_results_below_the_least_confidence_get_no_label(actors: Path, weights: 
         result.label is None and result.confidence is not None for result in Analyzer(weights, min_confidence=1.0)(film)
     )
     assert all(result.label is not None for result in Analyzer(weights)(film))
+
+
+def asked_about(analyzer: Analyzer, film: Path, calm: list[float]) -> list[list[int]]:
+    """Return the windows that the network is asked about, as numbers of the steps; `calm`: how calm it finds each step."""
+    windows: list[list[int]] = []
+    numbers = itertools.count()
+
+    def scores(asked: list[list[int]]) -> np.ndarray:
+        (window,) = asked
+        windows.append(window)
+        out = np.full((1, 8), (1 - calm[window[2]]) / 7)
+        out[0, analyzer.expressions.index("neutral")] = calm[window[2]]
+        return out
+
+    analyzer.engine.encode = lambda crops: [next(numbers) for _ in crops]  # type: ignore[method-assign, assignment]
+    analyzer.engine.scores = scores  # type: ignore[method-assign, assignment]
+    list(analyzer(film))
+    return windows
+
+
+def test_the_calmest_frame_so_far_comes_before_what_a_face_shows(actors: Path, weights: Path, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mp4", *still(actors, 2.0))
+    calm = [0.4, 0.6, 0.1, 0.55, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1]
+    learned = load(weights)
+    learned.settings.data.reference = 0.4
+    plain = [[max(0, k - 2), max(0, k - 1), k, min(9, k + 1), min(9, k + 2)] for k in range(10)]
+    assert asked_about(Analyzer(weights), film, calm) == plain
+    assert asked_about(Analyzer(learned, reference=False), film, calm) == plain
+    references = [None, None, 1, 1, 1, 1, 5, 5, 5, 5]  # step 0 is not calm enough; 1 is, until 5 is calmer
+    expected = [own if first is None else [first, *own[1:]] for first, own in zip(references, plain, strict=True)]
+    assert asked_about(Analyzer(learned), film, calm) == expected
+    assert asked_about(Analyzer(learned), film, [0.45] * 10) == plain  # who is never calm has none
 
 
 @pytest.mark.parametrize("kind", ["rotated", "odd", "ten bits", "grey", "matroska"])
