@@ -16,13 +16,17 @@ from tfen.models.weights import load_imagenet, load_kinetics
 
 
 def foreign(name: str) -> ModuleType:
-    """Import timm or torchvision; the latter's compiled operators, which a PyTorch of another make lacks, are declared."""
-    if "torchvision" not in sys.modules:
+    """Import timm or torchvision; the latter's compiled operators are declared where they do not fit this PyTorch's make."""
+    try:
+        return importlib.import_module(name)
+    except RuntimeError:  # operator torchvision::nms does not exist
+        for module in [one for one in sys.modules if one.split(".")[0] in ("timm", "torchvision")]:
+            del sys.modules[module]
         library = torch.library.Library("torchvision", "FRAGMENT")
         for operator in ("nms", "qnms"):
             library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         foreign.library = library  # type: ignore[attr-defined]  # kept: the declarations end with it
-    return importlib.import_module(name)
+        return importlib.import_module(name)
 
 
 def shuffled(network: nn.Module) -> nn.Module:
