@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import refuses, tfen, write_tiny_set
+from scipy.special import softmax
 
 from tfen import load
 from tfen.config import DataSettings, ModelSettings, Settings
 from tfen.data.prepared import open_set
-from tfen.evaluation.calibration import LEAST_RIGHT, least_confidence, tempered, warmed
+from tfen.evaluation.calibration import LEAST_RIGHT, fit_biases, least_confidence, tempered, warmed
 from tfen.evaluation.judging import KINDS, LOOKS, judge, store_as_analyzed
 from tfen.evaluation.metrics import Prediction
 from tfen.inference.analyzer import Analyzer
@@ -124,3 +125,35 @@ def test_without_a_least_confidence_of_ones_own_that_of_the_weights_counts(weigh
     config["about"]["least_confidence"] = 2
     (weights / "config.json").write_text(json.dumps(config))
     refuses("export", weights, weights.parent / "x", says="least_confidence is '2', expected 0 to 1")
+
+
+def test_biases_undo_the_shares_of_a_training() -> None:
+    """Scores that are right but for what is added to each expression: the negative of that is found."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(6000, 3)) * 2
+    true = [NAMES[int(rng.choice(3, p=row))] for row in softmax(scores, 1)]
+    added = np.array([1.5, 0.0, -0.7])
+    likely = softmax(2 * (scores + added), 1)
+    own = [Prediction(0, str(k), str(k), name, "anger", tuple(row)) for k, (name, row) in enumerate(zip(true, likely))]
+    found = fit_biases([own[:1000], own[1000:]], NAMES)
+    assert found == pytest.approx(2 * (added[0] - added), abs=0.2)  # in units of the scores, which were doubled
+
+
+def test_calibration_with_biases_makes_more_answers_right(weights: Path, other_set: Path) -> None:
+    loaded = load(weights)
+    with torch.no_grad():
+        loaded.network.temporal.fc.bias[0] += 5  # neutral, nearly always
+    spoilt = weights.parent / "spoilt"
+    spoilt.mkdir()
+    save_network(spoilt, loaded.network, loaded.settings, NAMES, {})
+    out = weights.parent / "mended"
+    shown = tfen("calibrate", spoilt, other_set, "--out", out, "--biases")
+    assert shown.returncode == 0, shown.stderr
+    about = json.loads((out / "config.json").read_text())["about"]
+    moved = load(out).network.temporal.fc.bias - loaded.network.temporal.fc.bias
+    assert moved.detach().numpy() == pytest.approx(about["biases"], abs=1e-3)
+    assert about["biases"][0] == 0
+    assert min(about["biases"][1:]) > 1
+    table = [line.split("%") for line in shown.stdout.splitlines() if line.startswith(f"{other_set}, ")]
+    now, before = (sum(float(cells[k].split()[-1]) for cells in table) for k in (0, 1))
+    assert now > before

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tfen.data.prepared import PreparedSet, SequenceRecord, open_set
 from tfen.evaluation.calibration import fit_temperature
 from tfen.inference.prediction import predict_sequences
 from tfen.models.tfen import TFEN
-from tfen.models.weights import build
+from tfen.models.weights import Loaded, build
 from tfen.training import faces as faces_module
 from tfen.training import fold as fold_module
 from tfen.training import network as network_module
@@ -222,3 +223,40 @@ def test_a_fold_trains_on_its_part_and_takes_test_faces_only_where_all_are_asked
     assert len(train) == len(choosing) == 2
     assert train | choosing == {"p3", "p4", "p5", "p6"}
     assert faces == (set(dataset.subjects) if subjects == "all" else train)
+
+
+@pytest.mark.parametrize(
+    ("changes", "start", "variant", "expected"),
+    [
+        ({}, None, "tfen", (0.01, None)),
+        ({"lr_at_random": "over-alpha"}, None, "tfen", (0.002, 0.01)),
+        ({"lr_at_random": "over-alpha", "adversary_lr": 0.03}, None, "tfen", (0.002, 0.03)),
+        ({"lr_at_random": "over-alpha"}, "weights", "tfen", (0.01, None)),
+        ({"lr_at_random": "over-alpha"}, None, "without-adversarial", (0.01, None)),  # nothing is multiplied there
+        ({"lr_at_random": "over-alpha", "matched": True}, None, "without-adversarial", (0.002, 0.01)),
+    ],
+)
+def test_a_random_start_has_the_rate_that_it_bears(
+    found: PreparedSet,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    start: str | None,
+    variant: str,
+    expected: tuple[float, float | None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rates: list[tuple[float, float | None]] = []
+
+    def game(network, clips, settings, *rest) -> History:  # type: ignore[no-untyped-def]
+        rates.append((settings.train.lr, settings.train.adversary_lr))
+        return History()
+
+    monkeypatch.setattr(network_module, "train", game)
+    settings = small(model={"variant": variant}, face={"epochs": 0}, train={"lr": 0.01, "alpha": 5.0, **changes})
+    own = None
+    if start is not None:
+        own = Loaded(build(settings, 3, 4), settings, found.expressions, {})
+    with caplog.at_level("INFO", "tfen"):
+        train_network(FrameStore(found, 32, settings.data), list(found.sequences), [], settings, 0, own)
+    assert rates == [pytest.approx(expected)] if expected[1] is not None else rates == [expected]
+    assert ("E and T start from random weights" in caplog.text) == (expected[0] < 0.01)

@@ -8,22 +8,24 @@ from tfen.errors import InputError
 from tfen.models.formats import EXPORT_FORMATS
 
 
-def calibrate(weights: str, sets: Annotated[list[Path], Files], /, *, out: Path) -> None:
-    """Write weights whose confidence holds on people whom no training saw; no answer changes.
+def calibrate(weights: str, sets: Annotated[list[Path], Files], /, *, out: Path, biases: bool = False) -> None:
+    """Write weights whose confidence holds on people whom no training saw; no answer changes, but for --biases.
 
     Clips, their last and first frames as photographs, and the last frames after the first are looked at as `tfen analyze`
-    looks at faces. Prints how many are right, and the expected calibration error after and before.
+    looks at faces. Prints how many are right, and the expected calibration error, now and before.
 
     Args:
         weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
         sets: Prepared sets of other people, with sequences from calm to the apex: several, that differ from the training and
             from each other.
         out: Folder to write.
+        biases: Also shift each expression's score, so that expressions which were common in the training are not said too
+            often.
     """
     from tfen.data.prepared import open_set
     from tfen.evaluation import judging
 
-    for line in judging.calibrate(weights, out, [open_set(folder) for folder in sets]):
+    for line in judging.calibrate(weights, out, [open_set(folder) for folder in sets], biases):
         print(line)
 
 

@@ -1,9 +1,11 @@
 """How far a probability can be trusted: expected calibration error, reliability, and one temperature to mend it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logsumexp
 
 from tfen.evaluation.metrics import Prediction
 
@@ -58,6 +60,29 @@ def warmed(predictions: list[Prediction], temperature: float) -> list[Prediction
     return [
         replace(one, probabilities=tuple(map(float, own))) for one, own in zip(predictions, probabilities, strict=True)
     ]
+
+
+def fit_biases(groups: Sequence[list[Prediction]], expressions: tuple[str, ...]) -> Array:
+    """Return what to add to each expression's score, (K,), so that the true expressions of all groups are likeliest.
+
+    A training has its own shares of expressions, and its network takes them for those of the world. Biases are fitted
+    together with a temperature (vector scaling without the scales: Guo et al. 2017, Section 4.2); every group weighs the
+    same, whatever its size. The first expression's bias is 0.
+
+    Args:
+        groups: predictions without a temperature.
+    """
+    parts = [_arrays(own, expressions) for own in groups]
+    scores = np.log(np.maximum(np.concatenate([probabilities for probabilities, _ in parts]), 1e-9))
+    labels = np.concatenate([own for _, own in parts])
+    weights = np.concatenate([np.full(len(own), 1 / len(own) / len(parts)) for _, own in parts])
+
+    def surprise(values: Array) -> float:
+        sharp = scores * np.exp(values[0]) + np.r_[0, values[1:]]
+        return float(weights @ (logsumexp(sharp, 1) - sharp[np.arange(len(labels)), labels]))
+
+    found = minimize(surprise, np.zeros(len(expressions)), method="BFGS").x
+    return np.asarray(np.r_[0, found[1:]] / np.exp(found[0]))
 
 
 def least_confidence(predictions: list[Prediction]) -> float:

@@ -1,17 +1,19 @@
 """What weights say about people whom no training saw, as `tfen analyze` looks at them; and how sure they may be of it."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from tfen.config import Settings, TestTimeAugmentation
 from tfen.data.clips import FrameStore
 from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
-from tfen.evaluation.calibration import fit_temperature, least_confidence, reliability, warmed
+from tfen.evaluation.calibration import fit_biases, fit_temperature, least_confidence, reliability, warmed
 from tfen.evaluation.metrics import Prediction
 from tfen.files import must_be_new, whole_folder
 from tfen.inference.engine import Engine
@@ -61,7 +63,7 @@ def store_as_analyzed(dataset: PreparedSet, settings: Settings) -> FrameStore:
     return FrameStore(dataset, settings.model.image_size, replace(settings.data, align="eyes", cache_gb=0.0))
 
 
-def calibrate(source: str | Path, out: Path, sets: Sequence[PreparedSet]) -> list[str]:
+def calibrate(source: str | Path, out: Path, sets: Sequence[PreparedSet], biases: bool = False) -> list[str]:
     """Write weights whose confidence holds on people whom no training saw, and return lines that say how far it does.
 
     The temperature is that of the set which asks for most doubt: strangers' faces lie farther away than any of the sets. The
@@ -72,6 +74,7 @@ def calibrate(source: str | Path, out: Path, sets: Sequence[PreparedSet]) -> lis
         source: what `tfen.load` takes.
         out: folder to write.
         sets: of people whom the weights have not seen; with sequences from calm to the apex, neutral ones among them.
+        biases: also shift each expression's score (`fit_biases`), which changes answers.
 
     Raises:
         InputError: a set has people from whom the weights learned, or expressions that they do not know; `out` exists.
@@ -82,30 +85,46 @@ def calibrate(source: str | Path, out: Path, sets: Sequence[PreparedSet]) -> lis
         raise InputError(f"{source} cannot be calibrated: expected weights for clips that know neutral")
     for dataset in sets:
         _check(source, loaded, dataset)
-    plain = Loaded(loaded.network, loaded.settings, loaded.expressions, {**loaded.about, "temperature": None})
-    by_set = {str(dataset.folder): _asked(plain, dataset) for dataset in sets}
-    names = loaded.expressions
+    names, without = loaded.expressions, {**loaded.about, "temperature": None}
+    before = float(loaded.about.get("temperature") or 1.0)
+    plain = Loaded(loaded.network, loaded.settings, names, without)
+    by_set = first = {str(dataset.folder): _asked(plain, dataset) for dataset in sets}
+    shifts = None
+    if biases:
+        shifts = fit_biases([own for said in by_set.values() for own in said.values()], names)
+        network = copy.deepcopy(loaded.network)
+        network.temporal.fc.bias.data += torch.from_numpy(shifts).to(network.temporal.fc.bias)
+        plain = Loaded(network, loaded.settings, names, without)
+        by_set = {str(dataset.folder): _asked(plain, dataset) for dataset in sets}
     fitted = {
         name: fit_temperature([one for own in said.values() for one in own], names) for name, said in by_set.items()
     }
     temperature = max(fitted.values())
-    before = float(loaded.about.get("temperature") or 1.0)
     warm = {name: {kind: warmed(own, temperature) for kind, own in said.items()} for name, said in by_set.items()}
     least = least_confidence([one for said in warm.values() for own in said.values() for one in own])
     about = {
         **loaded.about,
         "temperature": temperature,
         "least_confidence": least,
+        "biases": None if shifts is None else [round(float(x), 4) for x in shifts],
         "calibrated_on": [{"set": Path(name).name, "temperature": round(value, 4)} for name, value in fitted.items()],
     }
     with whole_folder(out) as part:
-        save_network(part, loaded.network, loaded.settings, names, about)
-    lines = [f"{'':<40}{'right':>8}{'error':>8}{'before':>8}"]
+        save_network(part, plain.network, loaded.settings, names, about)
+    lines = [f"{'':<40}{'right':>8}{'before':>8}{'error':>8}{'before':>8}"]
     for name, said in by_set.items():
         for kind, own in said.items():
-            right = np.mean([one.predicted == one.true for one in own])
-            now, then = (reliability(own, names, value).ece for value in (temperature, before))
-            lines.append(f"{f'{name}, {kind}':<40}{100 * right:>6.1f} %{now:>8.3f}{then:>8.3f}")
+            rights = [np.mean([one.predicted == one.true for one in each]) for each in (own, first[name][kind])]
+            errors = reliability(own, names, temperature).ece, reliability(first[name][kind], names, before).ece
+            lines.append(
+                f"{f'{name}, {kind}':<40}"
+                + "".join(f"{100 * right:>6.1f} %" for right in rights)
+                + "".join(f"{error:>8.3f}" for error in errors)
+            )
+    if shifts is not None:
+        lines.append(
+            "added to the scores: " + ", ".join(f"{name} {x:+.2f}" for name, x in zip(names, shifts, strict=True))
+        )
     asked = ", ".join(f"{name} {value:.3f}" for name, value in fitted.items())
     lines.append(f"temperatures that the sets ask for: {asked}; taken {temperature:.3f} instead of {before:.3f}")
     lines.append(f"{out}: no label below a confidence of {least:.2f}")

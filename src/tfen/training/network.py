@@ -1,7 +1,7 @@
 """One training from beginning to end: face pretraining, then Algorithm 1; the chosen epoch's weights."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -73,12 +73,29 @@ def train_network(
     def measure(current: TFEN) -> float:
         return accuracy(current, measured, settings, stop)
 
+    settings = _with_rate_of_start(settings, network, start)
     history = train(network, clips, settings, accelerator, seed, measure if choosing else None, watch, checkpointer)
     epoch = settings.train.epochs
     if history.best_epoch is not None:
         network.load_state_dict(history.best_weights)
         epoch = history.best_epoch
     return Trained(network.eval(), faces, history, epoch)
+
+
+def _with_rate_of_start(settings: Settings, network: TFEN, start: Loaded | None) -> Settings:
+    """Return the settings with the learning rate that the network's start bears; see `TrainSettings.lr_at_random`."""
+    plan, model = settings.train, settings.model
+    given = start is not None or (model.expression_weights is not None and model.temporal_weights is not None)
+    weighted = plan.alpha > 1 and (network.adversary is not None or plan.matched)
+    if plan.lr_at_random == "same" or given or not weighted:
+        return settings
+    lr = plan.lr / plan.alpha
+    parts = [name for name, own in (("E", model.expression_weights), ("T", model.temporal_weights)) if own is None]
+    say(
+        f"{' and '.join(parts)} start{'s' if len(parts) == 1 else ''} from random weights: the learning rate of E, D and T is "
+        f"{lr:g}, that is {plan.lr:g} over alpha; --train.lr-at-random same takes {plan.lr:g}"
+    )
+    return replace(settings, train=replace(plan, lr=lr, adversary_lr=plan.adversary_lr or plan.lr))
 
 
 def load_start(network: TFEN, expressions: tuple[str, ...], settings: Settings, start: Loaded | None) -> None:
