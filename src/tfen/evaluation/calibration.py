@@ -81,7 +81,8 @@ def fit_biases(groups: Sequence[list[Prediction]], expressions: tuple[str, ...])
         sharp = scores * np.exp(values[0]) + np.r_[0, values[1:]]
         return float(weights @ (logsumexp(sharp, 1) - sharp[np.arange(len(labels)), labels]))
 
-    found = minimize(surprise, np.zeros(len(expressions)), method="BFGS").x
+    bounds = [(-np.log(10), np.log(10)), *[(-20.0, 20.0)] * (len(expressions) - 1)]
+    found = minimize(surprise, np.zeros(len(expressions)), method="L-BFGS-B", bounds=bounds).x
     return np.asarray(np.r_[0, found[1:]] / np.exp(found[0]))
 
 
