@@ -47,7 +47,7 @@ test-all: check $(VENV)/.extras
 
 docs: $(VENV)/.installed
 	$(PIP) --editable '.[docs]'
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.extras
 	$(BIN)/python benchmarks/synth.py
