@@ -9,10 +9,10 @@ from conftest import refuses
 
 from tfen.config import TrainSettings, make_settings
 from tfen.data.prepared import open_set
+from tfen.device import device_named
 from tfen.errors import InputError
 from tfen.evaluation.report import how_trained
 from tfen.inference.analysis import noted
-from tfen.inference.engine import device_named
 from tfen.inference.settings import AnalyzerSettings
 from tfen.training.claim import claim_run
 from tfen.training.devices import precision_of

@@ -13,12 +13,12 @@ from tfen import load
 from tfen.config import DataSettings, ModelSettings, Settings
 from tfen.data.clips import Clips, FrameStore
 from tfen.data.prepared import open_set
-from tfen.evaluation.calibration import LEAST_RIGHT, fit_biases, least_confidence, tempered, warmed
+from tfen.evaluation.calibration import LEAST_RIGHT, fit_biases, least_confidence, shifted, tempered, warmed
 from tfen.evaluation.judging import KINDS, LOOKS, judge, store_as_analyzed
 from tfen.evaluation.metrics import Prediction
 from tfen.inference.analyzer import Analyzer
 from tfen.inference.engine import Engine
-from tfen.models.weights import build, save_network
+from tfen.models.weights import Loaded, build, save_network
 
 NAMES = ("neutral", "anger", "surprise")
 
@@ -138,6 +138,26 @@ def test_biases_undo_the_shares_of_a_training() -> None:
     own = [Prediction(0, str(k), str(k), name, "anger", tuple(row)) for k, (name, row) in enumerate(zip(true, likely))]
     found = fit_biases([own[:1000], own[1000:]], NAMES)
     assert found == pytest.approx(2 * (added[0] - added), abs=0.2)  # in units of the scores, which were doubled
+
+
+@pytest.mark.parametrize("variant", ["without-facial-decoupling", "without-3d"])
+def test_what_is_shown_of_biases_is_what_the_written_weights_say(tmp_path: Path, other_set: Path, variant: str) -> None:
+    model = ModelSettings(variant=variant, width=8, image_size=32, frames=3)
+    settings = Settings(model=model, data=DataSettings(normalise="local", grey=True))
+    torch.manual_seed(4)
+    network, found, biases = build(settings, len(NAMES), 0).eval(), open_set(other_set), np.array([0.0, 1.5, -0.7])
+    store = store_as_analyzed(found, settings)
+
+    def said() -> list[Prediction]:
+        engine = Engine(Loaded(network, settings, NAMES, {}), LOOKS)
+        return [own[kind] for (own,) in judge([engine], store, found.sequences) for kind in KINDS]
+
+    expected = shifted(said(), biases, NAMES)
+    with torch.no_grad():
+        network.temporal.classifier.bias += torch.from_numpy(biases)
+    for one, own in zip(expected, said(), strict=True):
+        assert one.predicted == own.predicted
+        assert one.probabilities == pytest.approx(own.probabilities, abs=1e-5)
 
 
 def test_calibration_with_biases_makes_more_answers_right(weights: Path, other_set: Path) -> None:

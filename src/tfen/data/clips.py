@@ -129,9 +129,8 @@ class CardFrames:
         """Return where a sequence's frames begin; two threads that bring them at once bring the same."""
         start = self._starts[sequence.name]
         if sequence.name not in self._there:
-            self.frames[start : start + sequence.frames] = torch.from_numpy(self._store.decoded(sequence)).to(
-                self.frames.device
-            )
+            decoded = torch.from_numpy(self._store.decoded(sequence))
+            self.frames[start : start + sequence.frames] = on_device(decoded, self.frames.device)
             self._there.add(sequence.name)
         return start
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from tfen.evaluation.metrics import Prediction
 
@@ -59,6 +59,18 @@ def warmed(predictions: list[Prediction], temperature: float) -> list[Prediction
     probabilities = tempered(np.array([one.probabilities for one in predictions]), temperature)
     return [
         replace(one, probabilities=tuple(map(float, own))) for one, own in zip(predictions, probabilities, strict=True)
+    ]
+
+
+def shifted(predictions: list[Prediction], biases: Array, expressions: tuple[str, ...]) -> list[Prediction]:
+    """Return what a network says whose scores have `biases` (K,) added, of what it said without a temperature.
+
+    That is the same for a geometric mean over several looks: what is added to the scores of each is added to their mean.
+    """
+    scores = np.log(np.maximum(np.array([one.probabilities for one in predictions]), 1e-9)) + biases
+    return [
+        replace(one, predicted=expressions[int(own.argmax())], probabilities=tuple(map(float, own)))
+        for one, own in zip(predictions, softmax(scores, 1), strict=True)
     ]
 
 

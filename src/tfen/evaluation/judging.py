@@ -13,7 +13,7 @@ from tfen.data.clips import FrameStore
 from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
-from tfen.evaluation.calibration import fit_biases, fit_temperature, least_confidence, reliability, warmed
+from tfen.evaluation.calibration import fit_biases, fit_temperature, least_confidence, reliability, shifted, warmed
 from tfen.evaluation.metrics import Prediction
 from tfen.files import must_be_new, whole_folder
 from tfen.inference.engine import Engine
@@ -89,13 +89,15 @@ def calibrate(source: str | Path, out: Path, sets: Sequence[PreparedSet], biases
     before = float(loaded.about.get("temperature") or 1.0)
     plain = Loaded(loaded.network, loaded.settings, names, without)
     by_set = first = {str(dataset.folder): _asked(plain, dataset) for dataset in sets}
-    shifts = None
+    shifts, network = None, loaded.network
     if biases:
-        shifts = fit_biases([own for said in by_set.values() for own in said.values()], names)
-        network = copy.deepcopy(loaded.network)
-        network.temporal.fc.bias.data += torch.from_numpy(shifts).to(network.temporal.fc.bias)
-        plain = Loaded(network, loaded.settings, names, without)
-        by_set = {str(dataset.folder): _asked(plain, dataset) for dataset in sets}
+        shifts = fit_biases([own for said in first.values() for own in said.values()], names)
+        by_set = {
+            name: {kind: shifted(own, shifts, names) for kind, own in said.items()} for name, said in first.items()
+        }
+        network = copy.deepcopy(network)
+        with torch.no_grad():
+            network.temporal.classifier.bias += torch.from_numpy(shifts)
     fitted = {
         name: fit_temperature([one for own in said.values() for one in own], names) for name, said in by_set.items()
     }
@@ -110,7 +112,7 @@ def calibrate(source: str | Path, out: Path, sets: Sequence[PreparedSet], biases
         "calibrated_on": [{"set": Path(name).name, "temperature": round(value, 4)} for name, value in fitted.items()],
     }
     with whole_folder(out) as part:
-        save_network(part, plain.network, loaded.settings, names, about)
+        save_network(part, network, loaded.settings, names, about)
     lines = [f"{'':<40}{'right':>8}{'before':>8}{'error':>8}{'before':>8}"]
     for name, said in by_set.items():
         for kind, own in said.items():

@@ -1,7 +1,6 @@
 """The report of a cross-validation: one self-contained HTML page, with PNG, CSV and LaTeX beside it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from tfen.data.prepared import PreparedSet
 from tfen.data.sampling import middle_frames
 from tfen.errors import InputError
-from tfen.evaluation.calibration import reliability, tempered
+from tfen.evaluation.calibration import reliability, warmed
 from tfen.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, inline, render, save_figure
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.published import PUBLISHED
@@ -186,10 +185,7 @@ def _calibration(predictions: list[Prediction], folds: list[dict[str, Any]], exp
     temperatures = {fold["fold"]: fold["temperature"] for fold in folds if fold.get("temperature") is not None}
     drawn = [("as it is", ORANGE, predictions)]
     if all(one.fold in temperatures for one in predictions):
-        mended = [
-            replace(one, probabilities=tuple(tempered(np.array([one.probabilities]), temperatures[one.fold])[0]))
-            for one in predictions
-        ]
+        mended = [warmed([one], temperatures[one.fold])[0] for one in predictions]
         drawn.append(("with the temperature fitted on validation", BLUE, mended))
     figure, axes = plt.subplots(figsize=(3.6, 3.2))
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from tfen.choices import Choices
 from tfen.config import TestTimeAugmentation
-from tfen.device import DeviceName
+from tfen.device import DeviceName, check_device
 from tfen.errors import InputError
 from tfen.faces.detectors import DEFAULT_DETECTOR, DETECTORS
 
@@ -59,8 +59,7 @@ class AnalyzerSettings:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise InputError(f"{name.replace('_', '-')} is {value}, expected {low} to {high}{unit}")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise InputError(f"device is {self.device!r}, expected auto, cpu or cuda")
+        check_device(self.device)
         if self.device == "cuda" and self.engine != "torch":
             raise InputError(
                 f"the engine {self.engine} runs on the processor; leave out --device, or use --engine torch"

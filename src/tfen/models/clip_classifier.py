@@ -21,6 +21,11 @@ class ClipClassifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(features, classes)
 
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer, whose bias is added to the scores."""
+        return self.fc
+
     def embed(self, x_BSCHW: Tensor) -> Tensor:
         """Return the clip's features before the classifier, (B, features)."""
         raise AssertionError("every clip classifier has its own features")

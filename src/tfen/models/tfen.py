@@ -40,6 +40,11 @@ class FramewiseScores(nn.Module):
         super().__init__()
         self.frame = UpperHalf(classes, width, dropout, block)
 
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer, whose bias is added to the scores."""
+        return self.frame.last_linear
+
     def embed(self, x_BSCHW: Tensor) -> Tensor:
         """Return the clip's mean features before the classifier, (B, 8 * width)."""
         return self.frame.embed(x_BSCHW.flatten(0, 1)).unflatten(0, x_BSCHW.shape[:2]).mean(1)

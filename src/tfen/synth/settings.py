@@ -5,10 +5,10 @@ Light to import: the command line shows these settings as flags.
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from tfen.choices import Choices
-from tfen.device import DeviceName
+from tfen.device import DeviceName, check_device
 from tfen.errors import InputError
 from tfen.labels import EXPRESSIONS
 from tfen.synth.dynamics import DYNAMICS
@@ -217,8 +217,7 @@ class SynthSettings:
         if not 0.8 <= self.framing <= 3:
             raise InputError(f"framing is {self.framing}, expected 0.8 to 3")
         VARIATIONS.check(self.variation, "variation")
-        if self.device not in get_args(DeviceName):
-            raise InputError(f"device is {self.device!r}, expected {', '.join(get_args(DeviceName))}")
+        check_device(self.device)
         for name in self.dynamics:
             DYNAMICS.check(name, "dynamics")
         for name in self.expressions:

@@ -19,6 +19,7 @@ from tfen.errors import InputError
 from tfen.faces.landmarks import SIDE, LandmarkNetwork, around, look, standardised
 from tfen.files import must_be_new, write_json
 from tfen.folders import Format, claim
+from tfen.inference.prediction import device_of
 from tfen.models.weights import save_weights
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
@@ -115,9 +116,8 @@ def _loop(
         rng = np.random.default_rng([seed, 10, place.iteration])
         squares, points = zip(*(_jittered(image, own, rng) for image, own in faces))
         x = disturbed(torch.from_numpy(np.stack(squares)), rng)
-        there: Tensor = network.middles  # type: ignore[assignment]
-        target = torch.from_numpy(np.stack(points)).float()
-        loss = landmark_loss(network, on_device(x, there.device), on_device(target, there.device))
+        device, target = device_of(network), torch.from_numpy(np.stack(points)).float()
+        loss = landmark_loss(network, on_device(x, device), on_device(target, device))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -242,8 +242,7 @@ def _error(network: LandmarkNetwork, test: list[tuple[Array, Array]]) -> float:
                 centre, side = around(points)
                 squares.append(look(image, centre, side))
                 sides.append((centre, side))
-            there: Tensor = network.middles  # type: ignore[assignment]
-            predicted = network(standardised(np.stack(squares)).to(there.device)).cpu().numpy()
+            predicted = network(on_device(standardised(np.stack(squares)), device_of(network))).cpu().numpy()
             for (_, points), own, (centre, side) in zip(group, predicted, sides):
                 eyes = float(np.linalg.norm(points[36] - points[45]))
                 total += float(np.linalg.norm(centre + (own - 0.5) * side - points, axis=1).mean()) / eyes

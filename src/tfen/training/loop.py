@@ -113,7 +113,8 @@ class Loop(Generic[Given]):
                     standing.means.add(made)
                     progress.advance(made.items)
                     standing.step = step + 1
-                    self._check(standing.means, epoch, step % READ_EVERY == READ_EVERY - 1)
+                    if standing.step % READ_EVERY == 0:
+                        self._check(standing.means, epoch)
                     checkpointer.step_done(self.phase, parts, partial(self._checked, standing))
                 self._check(standing.means, epoch)
                 figures = {"epoch": epoch, **standing.means.values(), **self.measure(epoch)}
@@ -130,8 +131,8 @@ class Loop(Generic[Given]):
         self._check(standing.means, standing.epoch)
         return standing.plain()
 
-    def _check(self, means: "_Means", epoch: int, now: bool = True) -> None:
-        if now and not means.finite():
+    def _check(self, means: "_Means", epoch: int) -> None:
+        if not means.finite():
             raise TfenError(f"{self.title} diverged: the loss in epoch {epoch} is no number any more; {self.advice}")
 
     def _keep_best(self, history: History, figures: Figures) -> None:
