@@ -1,6 +1,6 @@
 """What a GPU does, and whether anything keeps it waiting; eight minutes at most.
 
-usage: python benchmarks/gpu.py [--device cpu] [--small]
+usage: python benchmarks/gpu.py [--device cpu] [--small] [--parts PART ...]
 
 Needs no data: sets of noise and synthetic faces are made on the way. Prints, each beside the card's own rate for products of
 large matrices in the same run:
@@ -14,6 +14,7 @@ large matrices in the same run:
 - `tfen synth --device cuda` against the processor with one process each, and by how much pixels differ.
 
 --small: the same on small networks and sets, to try this script where there is no GPU, with --device cpu.
+--parts: some of network, paper, release, faces, analysis, rendering; all if not given.
 """
 
 import argparse
@@ -223,6 +224,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true")
+    names = ("network", "paper", "release", "faces", "analysis", "rendering")
+    parser.add_argument("--parts", nargs="+", choices=names, default=names)
     given = parser.parse_args()
     cuda = given.device == "cuda"
     if cuda and not torch.cuda.is_available():
@@ -256,7 +259,9 @@ def main() -> None:
             ("analysis", lambda: analysis(Path(place) / "heads", given.device, 100 if given.small else 400)),
             ("rendering", lambda: rendering(Path(place), given.device, 1 if given.small else 4)),
         )
-        for title, part in parts:
+        for name, (title, part) in zip(names, parts, strict=True):
+            if name not in given.parts:
+                continue
             print(f"{title} ({time.perf_counter() - began:.0f} s since the start)", flush=True)
             part()
     print(f"{time.perf_counter() - began:.0f} s in all")
