@@ -1,10 +1,12 @@
 """The figures by which the packaged weights are chosen: synthetic people from whom they did not learn.
 
-usage: python benchmarks/choosing.py [--everybody] SET WEIGHTS [WEIGHTS ...]
+usage: python benchmarks/choosing.py [--everybody] [--shifted] SET WEIGHTS [WEIGHTS ...]
 
 WEIGHTS is what `tfen.load` takes. Judged are the subjects that `tfen train SET` with the first weights' settings holds back;
 of a joined set, those of each of its sets. With --everybody all subjects: for sets that took part in no training, such as
-those of `tfen synth --variation shift-people` and `shift-camera`. Faces are cut out around their known landmarks, and each
+those of `tfen synth --variation shift-people`, `shift-camera` and `shift-posed`. With --shifted each joined set is judged with
+the scores shifted, and the temperature taken, as the other sets together ask for (`tfen calibrate --biases`): what that
+brings on people like none of those that it was fitted on. Faces are cut out around their known landmarks, and each
 is looked at six times, as `tfen analyze` does. Prints, for each of the weights, the percentage that is right of the clips, of
 their last frames (apexes) and of their first frames (calm) alone, as if they were photographs, and of their last frames after
 the first ones (held), for each joined set; the mean of all these, by which to choose, and how far it is from that of the
@@ -12,6 +14,7 @@ first weights (95 % interval: people of each set drawn with replacement); and fo
 expression's percentage and the expected calibration error.
 """
 
+import argparse
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -20,7 +23,7 @@ import numpy as np
 
 from tfen import load
 from tfen.data.prepared import open_set
-from tfen.evaluation.calibration import reliability
+from tfen.evaluation.calibration import fit_biases, fit_temperature, reliability, shifted, warmed
 from tfen.evaluation.judging import KINDS, LOOKS, judge, store_as_analyzed
 from tfen.evaluation.metrics import Prediction, confusions, recalls
 from tfen.evaluation.statistics import CONFIDENCE, RESAMPLES
@@ -32,9 +35,12 @@ Said = dict[tuple[str, str], list[Prediction]]
 """What was said, for each joined set and each of KINDS."""
 
 
-def judge_all(folder: Path, weights: list[str], everybody: bool) -> dict[str, Said]:
-    """Return what each of the weights says; all see the same frames, read once."""
+def judge_all(folder: Path, weights: list[str], everybody: bool, tempered: bool) -> dict[str, Said]:
+    """Return what each of the weights says, with its temperature or without; all see the same frames, read once."""
     networks = {name: load(name) for name in weights}
+    if not tempered:
+        for own in networks.values():
+            own.about = {**own.about, "temperature": None}
     engines = [Engine(loaded, LOOKS) for loaded in networks.values()]
     if len({(engine.expressions, engine.frames, engine.size) for engine in engines}) > 1:
         sys.exit("the weights differ in expressions, frames or size; compare those that are alike in them")
@@ -48,6 +54,19 @@ def judge_all(folder: Path, weights: list[str], everybody: bool) -> dict[str, Sa
                     said[name][found.set_of(sequence.subject), kind].append(own)
             progress.advance()
     return said
+
+
+def crossed(judged: Said, expressions: tuple[str, ...]) -> Said:
+    """Return the same, shifted and tempered for each joined set as all other sets ask for."""
+    out: Said = {}
+    for part in dict.fromkeys(part for part, _ in judged):
+        others = [own for (name, _), own in judged.items() if name != part]
+        biases = fit_biases(others, expressions)
+        moved = [one for own in others for one in shifted(own, biases, expressions)]
+        temperature = fit_temperature(moved, expressions)
+        for kind in KINDS:
+            out[part, kind] = warmed(shifted(judged[part, kind], biases, expressions), temperature)
+    return out
 
 
 def people(judged: Said) -> dict[str, np.ndarray]:
@@ -69,9 +88,16 @@ def interval(first: Said, other: Said) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    everybody = sys.argv[1] == "--everybody"
-    folder, *weights = sys.argv[1 + everybody :]
-    said = judge_all(Path(folder), weights, everybody)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--everybody", action="store_true")
+    parser.add_argument("--shifted", action="store_true")
+    parser.add_argument("set", type=Path)
+    parser.add_argument("weights", nargs="+")
+    given = parser.parse_args()
+    weights: list[str] = given.weights
+    said = judge_all(given.set, weights, given.everybody, tempered=not given.shifted)
+    if given.shifted:
+        said = {name: crossed(judged, load(name).expressions) for name, judged in said.items()}
     for name, judged in said.items():
         expressions = load(name).expressions
         right = {cell: 100 * np.mean([one.predicted == one.true for one in own]) for cell, own in judged.items()}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import refuses
 from films import paste, scene
+from scipy import ndimage
 
 from tfen import Analyzer
 from tfen.app.wishes import Wishes, detectors
@@ -21,6 +22,7 @@ from tfen.data.prepare import _find_view
 from tfen.data.settings import CropSettings
 from tfen.errors import InputError, TfenError
 from tfen.faces import detection
+from tfen.faces.align import Place, cut
 from tfen.faces.detectors import DEFAULT_DETECTOR, DETECTORS, lent_detector, make_detector
 from tfen.faces.landmarks import confirmed, packaged_landmarker
 from tfen.inference.settings import AnalyzerSettings
@@ -238,3 +240,33 @@ def test_what_is_no_model_of_mediapipe_is_told(tmp_path: Path) -> None:
         make_detector("mediapipe", tmp_path / "d.task")
     with pytest.raises(InputError, match="does not exist"):
         make_detector("mediapipe", tmp_path / "e.task")
+
+
+@pytest.mark.parametrize("side", [30.0, 90.0, 400.0])
+@pytest.mark.parametrize("angle", [0.0, 25.0])
+def test_a_face_is_cut_out_by_what_lies_around_it_alone(side: float, angle: float) -> None:
+    """A square of a large picture is what the same square of its surroundings is, whatever is elsewhere."""
+    rng = np.random.default_rng(0)
+    picture = cv2.resize(rng.integers(0, 255, (15, 20, 3), np.uint8), (1200, 900), interpolation=cv2.INTER_CUBIC)
+    place = Place(640.3, 420.8, side, angle)
+    found = cut(picture, place, 70)
+    reach = int(side)
+    elsewhere = np.full_like(picture, 255)
+    near = np.s_[420 - reach : 421 + reach, 640 - reach : 641 + reach]
+    elsewhere[near] = picture[near]
+    assert np.array_equal(cut(elsewhere, place, 70), found)
+    # an independent way: every pixel of the square is the mean of the picture over its own area
+    across = (np.arange(70 * 8) + 0.5) / (70 * 8) - 0.5
+    x, y = np.meshgrid(across * side, across * side)
+    turn = np.radians(angle)
+    at = [place.y + np.sin(turn) * x + np.cos(turn) * y, place.x + np.cos(turn) * x - np.sin(turn) * y]
+    fine = np.stack([ndimage.map_coordinates(picture[..., c].astype(float), at, order=1) for c in range(3)], 2)
+    assert np.abs(found - fine.reshape(70, 8, 70, 8, 3).mean((1, 3))).mean() < 2.0
+
+
+@pytest.mark.parametrize("x", [-300.0, -20.0, 90.0, 500.0])
+def test_a_square_beyond_the_picture_continues_its_edge(x: float) -> None:
+    picture = np.repeat(np.arange(100, dtype=np.uint8)[None, :, None], 80, 0).repeat(3, 2)
+    found = cut(picture, Place(x, 40.0, 60.0), 60)
+    wanted = np.clip(x - 29.5 + np.arange(60), 0, 99)
+    assert np.abs(found - wanted[None, :, None]).max() <= 1

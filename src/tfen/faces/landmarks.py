@@ -4,6 +4,7 @@ A small network of our own, trained on synthetic faces alone, whose landmarks ar
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tfen.errors import InputError
+from tfen.faces.align import square
 from tfen.faces.box import Box
 from tfen.faces.detection import Face
 from tfen.models.folding import folded
@@ -120,9 +122,9 @@ def standardised(squares_BHW: Array | Tensor) -> Tensor:
 
 
 class Landmarker:
-    """Finds the landmarks of faces whose boxes are known."""
+    """Finds the landmarks of faces whose boxes are known: with the packaged weights, on the processor, if nothing is given."""
 
-    def __init__(self, weights: Path | None = None) -> None:
+    def __init__(self, weights: Path | None = None, device: torch.device | None = None) -> None:
         weights = weights or PACKAGED
         if not weights.is_file():
             raise InputError(
@@ -135,7 +137,8 @@ class Landmarker:
             network.load_state_dict(stored)
         except (SafetensorError, KeyError, RuntimeError) as error:
             raise InputError(f"{weights} holds no landmark network: {str(error).splitlines()[0]}") from None
-        self._network = folded(network)
+        self._device = device or torch.device("cpu")
+        self._network = folded(network).to(self._device)
 
     def locate(self, image: Array, box: Box) -> Array:
         """Return the landmarks of one face, (68, 2) in pixels, x to the right and y down.
@@ -166,12 +169,18 @@ class Landmarker:
         judged: list[tuple[Array, float]] = []
         for _ in range(LOOKS if places else 0):
             squares = np.stack([look(image, *place) for place in places])
-            with torch.inference_mode():
-                points_BP2, spreads = self._network.points_and_spreads(self._network.heat_maps(standardised(squares)))
-            points = [c + (own - 0.5) * side for own, (c, side) in zip(points_BP2.numpy(), places)]
-            judged = [(own, float(doubt)) for own, doubt in zip(points, spreads.mean(1))]
+            with torch.inference_mode(), _single_precision(self._device):
+                heat = self._network.heat_maps(standardised(squares).to(self._device))
+                points_BP2, spreads = self._network.points_and_spreads(heat)
+            points = [c + (own - 0.5) * side for own, (c, side) in zip(points_BP2.cpu().numpy(), places)]
+            judged = [(own, float(doubt)) for own, doubt in zip(points, spreads.mean(1).cpu())]
             places = [around(own) for own in points]
         return judged
+
+
+def _single_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Keep a GPU from TF32, in which landmarks move so far that faces are cut out otherwise than on a processor."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if device.type == "cuda" else nullcontext()
 
 
 def _around_box(box: Box) -> tuple[Array, float]:
@@ -188,21 +197,9 @@ def around(points: Array) -> tuple[Array, float]:
 
 def look(image: Array, centre: Array, side: float, angle: float = 0.0) -> Array:
     """Return the grey square around a centre, (64, 64) uint8; `angle` (radians) turns it, edges are continued."""
-    scale = SIDE / side
-    if scale < 0.5:  # average first, or fine patterns would turn into noise
-        factor = 2 * scale
-        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        centre, scale = (np.asarray(centre) + 0.5) * factor - 0.5, 0.5
-    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    middle = SIDE / 2 - 0.5
-    matrix = np.array(
-        [
-            [cos, sin, middle - cos * centre[0] - sin * centre[1]],
-            [-sin, cos, middle + sin * centre[0] - cos * centre[1]],
-        ]
-    )
-    grey = image if image.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-    return cv2.warpAffine(grey, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = centre
+    cut_out = square(image, (float(x), float(y)), side, angle, SIDE, 0.5, 0.5)
+    return cut_out if cut_out.ndim == 2 else cv2.cvtColor(cut_out, cv2.COLOR_RGB2GRAY)
 
 
 def confirmed(image: Array, faces: Iterable[Face], landmarker: Landmarker) -> Iterator[tuple[Face, Array]]:
@@ -241,6 +238,6 @@ def _same_again(image: Array, face: Face, points: Array, landmarker: Landmarker)
 
 
 @cache
-def packaged_landmarker() -> Landmarker:
-    """Return the process's landmarker with the package's own weights."""
-    return Landmarker()
+def packaged_landmarker(device: torch.device | None = None) -> Landmarker:
+    """Return the process's landmarker with the package's own weights, on the processor if no device is given."""
+    return Landmarker(device=device)

@@ -178,7 +178,7 @@ class Analyzer:
 
     def _steps(self, frames: Iterable[Frame]) -> Iterator[Step]:
         with self._detector() as detector:
-            finder = FaceFinder(detector, self.engine.size, 1 / self.step)
+            finder = FaceFinder(detector, self.engine.size, 1 / self.step, self.engine.device)
             grid = newest_on_grid if self._live else on_grid
             yield from finder.steps(grid(frames, self.step, self.engine.frames))
 
@@ -210,7 +210,7 @@ class Analyzer:
 
     def _batch(self, images: list[Array]) -> list[list[Result]]:
         with self._detector() as detector:
-            seen = [faces_of_photograph(detector, image, self.engine.size) for image in images]
+            seen = [faces_of_photograph(detector, image, self.engine.size, self.engine.device) for image in images]
         everyone = [face for faces in seen for face in faces]
         if not everyone:
             return [[Result(0.0, 0)] for _ in images]

@@ -37,6 +37,7 @@ class Engine:
         size: side of the crops that `encode` takes, pixels.
         streams: whether frames are computed once only.
         references: whether the weights have learned what a face shows after a calm frame of the same person.
+        device: where it runs.
         least_confidence: below which the weights are mostly wrong, in [0, 1); 0 if they do not say.
 
     Raises:
@@ -53,11 +54,11 @@ class Engine:
         self.size = stored_size(settings.model.image_size)
         self.streams = not NORMALISATIONS[settings.data.normalise].whole_clip
         self._image_size, self._data, self._views = settings.model.image_size, settings.data, test_time_augmentation
-        self._device = CPU
+        self.device = CPU
         self._network = loaded.network
         if not isinstance(loaded.network, GraphNetwork):
-            self._device = device_named(device)
-            self._network = folded(loaded.network).channels_last().to(self._device)
+            self.device = device_named(device)
+            self._network = folded(loaded.network).channels_last().to(self.device)
         self.references = settings.data.reference > 0 and self.streams and self.frames > 1
         self._temperature = float(loaded.about.get("temperature") or 1.0)
         self.least_confidence = float(loaded.about.get("least_confidence") or 0.0)
@@ -87,7 +88,7 @@ class Engine:
 
     def _pixels(self, clips_BSHWC: Array) -> torch.Tensor:
         """Return what the network takes of each view of clips, (L, B, S, 3, H, W)."""
-        clips, size = on_device(torch.from_numpy(clips_BSHWC), self._device), self._image_size
+        clips, size = on_device(torch.from_numpy(clips_BSHWC), self.device), self._image_size
         each = [centre_crop(clips, size)] if self._views == 1 else views(clips, size)
         return torch.stack(
             [normalised(view.permute(0, 1, 4, 2, 3).float() / 255, self._data.normalise) for view in each]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import torch
 
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.faces.box import Box
@@ -102,11 +103,12 @@ class FaceFinder:
         detector: finds them.
         size: side of the crops, pixels.
         rate: steps in a second.
+        device: where landmarks are found; the processor if not given.
     """
 
-    def __init__(self, detector: FaceDetector, size: int, rate: float) -> None:
+    def __init__(self, detector: FaceDetector, size: int, rate: float, device: torch.device | None = None) -> None:
         self._detector, self._size = detector, size
-        self._landmarker = packaged_landmarker()
+        self._landmarker = packaged_landmarker(device)
         self._tracker = FaceTracker(rate)
         self._patience = max(1, round(FOLLOWED * rate))
         self._alone: dict[int, int] = {}
@@ -172,7 +174,9 @@ class FaceFinder:
         return bool(np.abs(small - before).mean() > GREY_OF_CUT and alike < SHAPE_OF_CUT)
 
 
-def faces_of_photograph(detector: FaceDetector, image: Array, size: int) -> list[Seen]:
+def faces_of_photograph(
+    detector: FaceDetector, image: Array, size: int, device: torch.device | None = None
+) -> list[Seen]:
     """Return the faces of a photograph, (height, width, 3) uint8 RGB.
 
     Where none is found, it is looked at once more with a border: detectors miss faces that fill a picture.
@@ -180,7 +184,7 @@ def faces_of_photograph(detector: FaceDetector, image: Array, size: int) -> list
     Args:
         size: side of the crops, pixels.
     """
-    faces = FaceFinder(detector, size, 1.0).faces(image)
+    faces = FaceFinder(detector, size, 1.0, device).faces(image)
     if faces:
         return faces
     down, across = (round(BORDER * side) for side in image.shape[:2])
@@ -191,7 +195,7 @@ def faces_of_photograph(detector: FaceDetector, image: Array, size: int) -> list
             box=(face.box[0] - across, face.box[1] - down, *face.box[2:]),
             points=face.points - np.array([across, down]),
         )
-        for face in FaceFinder(detector, size, 1.0).faces(bordered)
+        for face in FaceFinder(detector, size, 1.0, device).faces(bordered)
     ]
 
 

@@ -155,6 +155,8 @@ SHIFT_CAMERA = replace(
     compression=(22, 35),
 )
 """Cameras worse than any other variation has, beside the face: to choose a network by, not to train it."""
+SHIFT_POSED = replace(LAB, repertoire="published", looks=1.5, lips=1.5, rest=0.28, strength=(1.0, 1.25), key_angle=75.0)
+"""People farther apart, who exaggerate, before a laboratory's camera: to choose a network by, not to train it."""
 VARIATIONS = Choices(
     "variation",
     {
@@ -166,6 +168,7 @@ VARIATIONS = Choices(
         "strangers": STRANGERS,
         "shift-people": SHIFT_PEOPLE,
         "shift-camera": SHIFT_CAMERA,
+        "shift-posed": SHIFT_POSED,
     },
 )
 
@@ -201,7 +204,8 @@ class SynthSettings:
     """lab: frontal faces and even light. wild: poses, lights and cameras differ widely. wider: flat light and odd faces
     at rest, too. widest: also fuller lips, lighter or darker than the face. shiny: also skin and lips that shine.
     strangers: also published forms of every expression, make-up, beards, turned heads, all kinds of light and cameras.
-    shift-people, shift-camera: people, or cameras, that none of the others has; to choose a network by."""
+    shift-people, shift-camera, shift-posed: people, cameras, or exaggeration, that none of the others has; to choose a
+    network by."""
     framing: float = 1.0
     """Side of the frames in sides of the face's box; 1 shows the face alone, 1.6 the whole head."""
     device: DeviceName = "cpu"
