@@ -75,10 +75,7 @@ def both_turns(game: Game, one: Batch, steps: int) -> float:
 
     def play() -> None:
         for step in range(1, steps + 1):
-            if game.is_adversary_turn(step, 1):
-                game.adversary_step(one)
-            else:
-                game.network_step(one)
+            game.play(one, step, 1)
 
     play()
     return min(seconds(play) for _ in range(3)) / steps
@@ -126,9 +123,7 @@ def trained(clips: Any, game: Game, settings: Settings) -> Iterator[int]:
         epoch += 1
         for batch in clips.training(epoch, settings.train.batch_size, 0):
             step += 1
-            game.adversary_step(batch) if game.network.adversary and game.is_adversary_turn(step, 1) else (
-                game.network_step(batch)
-            )
+            game.play(batch, step, 1)
             yield len(batch.expressions)
 
 

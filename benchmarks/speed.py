@@ -78,10 +78,7 @@ def epoch(game: Game, clips: Clips, batch: int, steps: int) -> tuple[float, floa
         waiting += time.perf_counter() - before
         if one is None:
             break
-        if game.is_adversary_turn(step, 1):
-            game.adversary_step(one)
-        else:
-            game.network_step(one)
+        game.play(one, step, 1)
         count += len(one.expressions)
     waited()
     return time.perf_counter() - start, waiting, count

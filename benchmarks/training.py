@@ -88,10 +88,7 @@ def main() -> None:
         def epoch() -> int:
             count = 0
             for step, ready in enumerate(clips.training(1, batch, 0), 1):
-                if game.is_adversary_turn(step, 1):
-                    game.adversary_step(ready)
-                else:
-                    game.network_step(ready)
+                game.play(ready, step, 1)
                 count += 1
             return count
 

@@ -437,10 +437,18 @@ def test_the_grid_shows_at_each_time_the_latest_frame() -> None:
 def test_episodes_have_onset_apex_and_offset() -> None:
     def result(time: float, level: float, face: int = 0) -> Result:
         said = {"neutral": 1 - level, "happiness": level}
-        return Result(time, int(10 * time), face, (0, 0, 9, 9), probabilities=said, label="x", confidence=level)
+        return Result(
+            time,
+            int(10 * time),
+            face,
+            (0, 0, 9, 9),
+            probabilities=said,
+            label=max(said, key=said.__getitem__),
+            confidence=level,
+        )
 
     finder = EpisodeFinder()
-    levels = [0.1, 0.45, 0.6, 0.9, 0.7, 0.42, 0.3, 0.1, 0.55, 0.1, 0.2]
+    levels = [0.1, 0.45, 0.6, 0.9, 0.7, 0.46, 0.3, 0.1, 0.55, 0.1, 0.2]
     found = [episode for k, level in enumerate(levels) for episode in finder.add(result(k / 5, level))]
     assert [(one.expression, one.onset, one.apex, one.offset) for one in found] == [("happiness", 0.4, 0.6, 1.0)]
     assert found[0].peak == 0.9
@@ -453,6 +461,15 @@ def test_episodes_have_onset_apex_and_offset() -> None:
     assert not list(finder.add(result(5.2, 0.8)))
     (last,) = list(finder.finish())
     assert last.offset == 5.2
+
+    def unsure(time: float, label: str | None) -> Result:
+        said = {"neutral": 0.3, "happiness": 0.4, "anger": 0.3}
+        return Result(time, 0, 0, (0, 0, 9, 9), probabilities=said, label=label, confidence=0.4)
+
+    for label, count in (("happiness", 1), (None, 0)):  # nothing is likely; happiness is likeliest, or nothing is said
+        finder = EpisodeFinder()
+        assert not [one for time in (0.0, 0.2) for one in finder.add(unsure(time, label))]
+        assert len(list(finder.finish())) == count
 
 
 def test_pose_is_that_of_the_head(actors: Path) -> None:

@@ -25,7 +25,7 @@ from tfen.evaluation.calibration import reliability, tempered
 from tfen.evaluation.metrics import Prediction, confusions, summary
 from tfen.evaluation.runs import read_predictions, write_predictions
 from tfen.inference.analyzer import Result
-from tfen.inference.episodes import BEGINS, EpisodeFinder
+from tfen.inference.episodes import EpisodeFinder
 from tfen.labels import EXPRESSIONS
 from tfen.models.weights import load
 from tfen.presets import PRESETS
@@ -210,16 +210,17 @@ def test_episodes_of_a_face_follow_each_other(steps: list[tuple[int, list[float]
     for k, (face, levels) in enumerate(steps):
         total = sum(levels)
         said = dict(zip(("neutral", "anger", "happiness"), (level / total for level in levels)))
+        label = max(said, key=said.__getitem__)
         result = Result(
             time=0.2 * k, frame=k, face=face, box=(0, 0, 9, 9), score=1.0, size=9.0, sharpness=1.0, yaw=0.0, pitch=0.0,
-            roll=0.0, window=(0.2 * k, 0.2 * k + 1), label="neutral", confidence=0.5, probabilities=said,
+            roll=0.0, window=(0.2 * k, 0.2 * k + 1), label=label, confidence=said[label], probabilities=said,
         )  # fmt: skip
         found += finder.add(result)
     found += finder.finish()
     for one in found:
         assert one.onset <= one.apex <= one.offset
         assert one.onset < one.offset
-        assert BEGINS <= one.peak <= 1
+        assert 1 / 3 <= one.peak <= 1
         assert one.expression != "neutral"
     for one in sorted(found, key=lambda one: one.onset):
         assert one.onset > last[one.face]

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from tfen.inference.analyzer import Result
 
-BEGINS, ENDS = 0.5, 0.4
-"""An expression begins when its probability reaches the one and ends when it falls below the other."""
+KEPT = 0.8
+"""An expression begins when it is the label, and ends when its probability falls below this share of the likeliest one's."""
 LEAST_STEPS = 2
 """Results that an episode has at least; a single one is a flicker."""
 GONE = 1.0
@@ -58,15 +58,15 @@ class EpisodeFinder:
         own = self._open.get(result.face)
         if own is not None:
             level = result.probabilities[own.expression]
-            if level >= ENDS:
+            if level >= KEPT * max(result.probabilities.values()):
                 own.offset, own.steps = result.time, own.steps + 1
                 if level > own.peak:
                     own.apex, own.peak = result.time, level
                 return
             yield from self._open.pop(result.face).closed(result.face)
-        for expression, level in result.probabilities.items():
-            if expression != "neutral" and level >= BEGINS:
-                self._open[result.face] = _Open(expression, result.time, result.time, result.time, level)
+        if result.label not in (None, "neutral"):
+            level = result.probabilities[result.label]
+            self._open[result.face] = _Open(result.label, result.time, result.time, result.time, level)
 
     def finish(self) -> Iterator[Episode]:
         """Yield the episodes that last to the end."""

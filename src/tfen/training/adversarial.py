@@ -153,6 +153,12 @@ class Game:
             )
         optimiser.step()
 
+    def play(self, batch: Batch, iteration: int, epoch: int, grown: float = 1.0) -> Numbers:
+        """Let the player learn from a minibatch whose turn it is; without A nothing happens at A's turn (`matched`)."""
+        if not self.is_adversary_turn(iteration, epoch):
+            return self.network_step(batch, grown)
+        return self.adversary_step(batch) if self.network.adversary is not None else {}
+
     def is_adversary_turn(self, iteration: int, epoch: int) -> bool:
         """Tell whether it is A's turn; iterations and epochs count from 1, as Algorithm 1 does.
 
@@ -243,10 +249,8 @@ def train(
         past = place.epoch - 1 + place.step * plan.batch_size / len(clips)
         game.set_learning_rates(past)
         game.restart_adversary(place, seed)
-        if game.is_adversary_turn(place.iteration, place.epoch):
-            figures = game.adversary_step(batch) if network.adversary is not None else {}
-        else:
-            figures = game.network_step(batch, min(1.0, past / plan.twins_ramp) if plan.twins_ramp else 1.0)
+        grown = min(1.0, past / plan.twins_ramp) if plan.twins_ramp else 1.0
+        figures = game.play(batch, place.iteration, place.epoch, grown)
         if average is not None:
             average.update_parameters(network)
         return Done(figures, 1, len(batch.expressions) * processes.count())

@@ -12,11 +12,12 @@ const HELP = {
   face: "Number of the person in this film, in the order of appearance; or the name that you gave.",
   from: "When the face was first seen.", to: "When it was last seen.",
   mostly: "The most frequent label among the results that can be judged.",
-  confidence: "Mean probability of the labels. It is right for faces like those of the training, and too high for strangers.",
+  confidence: "Mean probability of the labels. Calibrated on synthetic people unlike those of the training; of real strangers it may be too high.",
   view: "Typical size of the face, its sharpness, and how far it is turned.",
   judged: "Share of the results in which the face was seen well enough and the label is sure enough.",
   share: "Share of the results with this label.",
-  onset: "When its probability reached 50 %.", apex: "When it was highest.", offset: "When it fell below 40 %, or the face was gone.",
+  onset: "When it became the label.", apex: "When its probability was highest.",
+  offset: "When its probability fell below four fifths of the likeliest expression's, or the face was gone.",
   lasts: "From onset to offset.", peak: "The probability at the apex.",
   atApex: "How the face was seen at the apex; grey where nothing can be told.",
 };
@@ -217,7 +218,7 @@ class View {
     if (!episodes.length) {
       const part = this.item.status.complete === false ? " in the part that was read" : "";
       return emptyTable($("episodes"), !summary.length ? `No face was seen${part}, so nothing can be said about expressions.`
-        : this.still ? "A photograph has no episodes." : `No expression but neutral reached 50 % for two results in a row${part}.`);
+        : this.still ? "A photograph has no episodes." : `No expression but neutral was the label for two results in a row${part}.`);
     }
     const views = episodes.map((one) => this.timeline.rowAt(one.face, one.apex));
     table($("episodes"), [
