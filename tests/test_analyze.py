@@ -448,7 +448,7 @@ def test_episodes_have_onset_apex_and_offset() -> None:
         )
 
     finder = EpisodeFinder()
-    levels = [0.1, 0.45, 0.6, 0.9, 0.7, 0.46, 0.3, 0.1, 0.55, 0.1, 0.2]
+    levels = [0.1, 0.45, 0.6, 0.9, 0.7, 0.46, 0.4, 0.1, 0.55, 0.1, 0.2]
     found = [episode for k, level in enumerate(levels) for episode in finder.add(result(k / 5, level))]
     assert [(one.expression, one.onset, one.apex, one.offset) for one in found] == [("happiness", 0.4, 0.6, 1.0)]
     assert found[0].peak == 0.9
