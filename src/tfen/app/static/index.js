@@ -64,7 +64,7 @@ function settings() {
   const of = (id) => $(id).value;
   return {
     annotate: $("annotate").checked, weights: of("weights"), window: of("window"), smoothing: of("smoothing"),
-    min_confidence: Number(of("min_confidence")) / 100, test_time_augmentation: of("test_time_augmentation"), detector: of("detector"),
+    ...(of("min_confidence") !== "" && { min_confidence: Number(of("min_confidence")) / 100 }), test_time_augmentation: of("test_time_augmentation"), detector: of("detector"),
   };
 }
 
@@ -180,7 +180,7 @@ async function finish(item) {
   item.remove.textContent = "Delete";
   item.remove.ariaLabel = `Delete ${item.name}`;
   const faces = item.whole.summary.length;
-  const found = `${faces || "no"} ${faces === 1 ? "face" : "faces"}, ${item.whole.episodes.length} episodes`;
+  const found = `${faces || "no"} ${faces === 1 ? "face" : "faces"}, ${item.whole.episodes.length} ${item.whole.episodes.length === 1 ? "episode" : "episodes"}`;
   tell(item, item.status.complete === false ? `Read to ${seconds(item.status.reached)} only: ${found}` : `Done: ${found}`);
   if (item.open || !items.some((one) => one.open)) open(item);
 }
