@@ -10,14 +10,16 @@ import torch
 from conftest import SMALL, refuses, tfen, write_tiny_set
 from test_game import batch
 
-from tfen.config import TrainSettings, make_settings
+from tfen.config import Settings, TrainSettings, make_settings
 from tfen.data.folds import make_folds
 from tfen.data.prepared import PreparedSet, SequenceRecord, open_set
 from tfen.errors import InputError, TfenError
 from tfen.models.tfen import TFEN
+from tfen.models.weights import Loaded
 from tfen.training import checks
 from tfen.training.adversarial import Game
 from tfen.training.checks import Estimate, check_folds, check_frames, check_room
+from tfen.training.network import people_seen
 
 RUN = [*SMALL, "--folds.count", "2"]
 
@@ -151,4 +153,18 @@ def test_weights_that_learned_from_stills_are_evaluated_on_a_set_without_neutral
     done = tfen("evaluate", "packaged", folder, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "choice of anger, happiness, surprise" in done.stdout
-    assert "do not say from whom they learned" in done.stdout
+    assert "do not say from whom they learned" not in done.stdout
+
+
+def test_weights_that_went_on_from_others_have_seen_their_people_too(tiny_set: Path) -> None:
+    dataset = open_set(tiny_set)
+    own = sorted({dataset.person(one) for one in dataset.subjects})
+
+    def start(about: dict[str, object]) -> Loaded:
+        return Loaded(None, Settings(), dataset.expressions, about)
+
+    assert people_seen(dataset, dataset.sequences, None, "trained_on") == own
+    before = start({"trained_on": ["synthetic:7:s0000", own[0]], "chosen_by": ["synthetic:7:s0001"]})
+    assert people_seen(dataset, dataset.sequences, before, "trained_on") == sorted([*own, "synthetic:7:s0000"])
+    assert people_seen(dataset, [], before, "chosen_by") == ["synthetic:7:s0001"]
+    assert people_seen(dataset, dataset.sequences, start({}), "trained_on") is None

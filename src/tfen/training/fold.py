@@ -24,7 +24,7 @@ from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
 from tfen.training.devices import how_trained
 from tfen.training.loop import Figures
-from tfen.training.network import Trained, train_network
+from tfen.training.network import Trained, people_seen, train_network
 
 
 class FoldWorker:
@@ -94,7 +94,7 @@ class FoldWorker:
                 fold.everybody(dataset) if settings.face.subjects == "all" else None,
                 checkpointer,
             )
-        line = _finish_fold(fold, trained, store, settings, folder, self.stop, init)
+        line = _finish_fold(fold, trained, store, settings, folder, self.stop, init, self.start(init))
         if processes.number() == 0:
             checkpointer.clear()
         processes.wait()
@@ -102,7 +102,14 @@ class FoldWorker:
 
 
 def _finish_fold(
-    fold: Fold, trained: Trained, store: FrameStore, settings: Settings, folder: Path, stop: Stop, init: str | None
+    fold: Fold,
+    trained: Trained,
+    store: FrameStore,
+    settings: Settings,
+    folder: Path,
+    stop: Stop,
+    init: str | None,
+    start: Loaded | None,
 ) -> str:
     """Test a trained network, write what came of it (process 0 does), and return a line about it."""
     expressions = store.dataset.expressions
@@ -121,8 +128,8 @@ def _finish_fold(
         about = {
             "set": store.dataset.name,
             "fold": fold.number,
-            "trained_on": sorted({store.dataset.person(one.subject) for one in fold.train}),
-            "chosen_by": sorted({store.dataset.person(one.subject) for one in fold.validation}),
+            "trained_on": people_seen(store.dataset, fold.train, start, "trained_on"),
+            "chosen_by": people_seen(store.dataset, fold.validation, start, "chosen_by"),
             "epoch": trained.epoch,
         }
         save_network(folder, trained.network, settings, expressions, about)

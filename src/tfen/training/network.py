@@ -1,6 +1,6 @@
 """One training from beginning to end: face pretraining, then Algorithm 1; the chosen epoch's weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import torch
 from tfen import processes
 from tfen.config import Settings
 from tfen.data.clips import Clips, FrameStore, face_labels
-from tfen.data.prepared import SequenceRecord
+from tfen.data.prepared import PreparedSet, SequenceRecord
 from tfen.inference.prediction import accuracy
 from tfen.models.seresnet import LowerHalf
 from tfen.models.tfen import TFEN, FramewiseScores
@@ -125,3 +125,15 @@ def start_from(network: TFEN, expressions: tuple[str, ...], start: Loaded) -> No
     fresh = [name for name in expressions if name not in start.expressions]
     if fresh:
         say(f"the weights to start from do not know {', '.join(fresh)}: their classifier rows start afresh")
+
+
+def people_seen(
+    dataset: PreparedSet, sequences: Iterable[SequenceRecord], start: Loaded | None, name: str
+) -> list[str] | None:
+    """Return the people of some sequences, by names that hold beyond the set (`PreparedSet.person`), and those whom the
+    weights that a training started from have under the same name: "trained_on" or "chosen_by"; None if they do not say."""
+    own = {dataset.person(sequence.subject) for sequence in sequences}
+    if start is None:
+        return sorted(own)
+    before = start.about.get(name)
+    return None if before is None else sorted({*own, *before})

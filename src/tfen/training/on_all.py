@@ -14,13 +14,13 @@ from tfen.errors import InputError, TfenError
 from tfen.evaluation.calibration import fit_temperature
 from tfen.files import must_be_new
 from tfen.inference.prediction import predict_sequences
-from tfen.models.weights import load_torch, save_network
+from tfen.models.weights import Loaded, load_torch, save_network
 from tfen.stopping import Stop, Stopped
 from tfen.training.checkpoints import Checkpointer
 from tfen.training.checks import check_start, check_twins
 from tfen.training.claim import claim_run
 from tfen.training.devices import make_accelerator
-from tfen.training.network import Trained, train_network
+from tfen.training.network import Trained, people_seen, train_network
 
 
 def held_back(dataset: PreparedSet, settings: Settings) -> frozenset[str]:
@@ -35,11 +35,6 @@ def held_back(dataset: PreparedSet, settings: Settings) -> frozenset[str]:
         return validation_split(own, settings.folds.validation_share, rng)
 
     return frozenset().union(*(of(subjects) for subjects in dataset.subjects_by_set))
-
-
-def people_of(dataset: PreparedSet, sequences: list[SequenceRecord]) -> list[str]:
-    """Return names of the people in some sequences that hold beyond the set; see `PreparedSet.person`."""
-    return sorted({dataset.person(sequence.subject) for sequence in sequences})
 
 
 def train_on_all(
@@ -92,7 +87,7 @@ def train_on_all(
         if processes.number() == 0:
             out.rmdir()
         raise
-    return _write(out, store, trained, training, validation, settings, checkpointer)
+    return _write(out, store, trained, training, validation, settings, checkpointer, start)
 
 
 def _write(
@@ -103,6 +98,7 @@ def _write(
     validation: list[SequenceRecord],
     settings: Settings,
     checkpointer: Checkpointer,
+    start: Loaded | None,
 ) -> str:
     """Write the weights and what is known about them; return a line about them."""
     dataset = store.dataset
@@ -113,8 +109,8 @@ def _write(
         temperature = fit_temperature(predictions, dataset.expressions)
     about = {
         "set": dataset.name,
-        "trained_on": people_of(dataset, training),
-        "chosen_by": people_of(dataset, validation),
+        "trained_on": people_seen(dataset, training, start, "trained_on"),
+        "chosen_by": people_seen(dataset, validation, start, "chosen_by"),
         "subjects": len({sequence.subject for sequence in training}),
         "sequences": len(training),
         "epoch": trained.epoch,
