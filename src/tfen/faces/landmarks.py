@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tfen.data.transforms import CPU
 from tfen.errors import InputError
 from tfen.faces.align import square
 from tfen.faces.box import Box
@@ -124,7 +125,7 @@ def standardised(squares_BHW: Array | Tensor) -> Tensor:
 class Landmarker:
     """Finds the landmarks of faces whose boxes are known: with the packaged weights, on the processor, if nothing is given."""
 
-    def __init__(self, weights: Path | None = None, device: torch.device | None = None) -> None:
+    def __init__(self, weights: Path | None = None, device: torch.device = CPU) -> None:
         weights = weights or PACKAGED
         if not weights.is_file():
             raise InputError(
@@ -137,7 +138,7 @@ class Landmarker:
             network.load_state_dict(stored)
         except (SafetensorError, KeyError, RuntimeError) as error:
             raise InputError(f"{weights} holds no landmark network: {str(error).splitlines()[0]}") from None
-        self._device = device or torch.device("cpu")
+        self._device = device
         self._network = folded(network).to(self._device)
 
     def locate(self, image: Array, box: Box) -> Array:
@@ -237,7 +238,11 @@ def _same_again(image: Array, face: Face, points: Array, landmarker: Landmarker)
     return float(np.linalg.norm(looks - looks.mean(0), axis=2).mean()) <= MOST_SPREAD * apart
 
 
+def packaged_landmarker(device: torch.device = CPU) -> Landmarker:
+    """Return the process's landmarker with the package's own weights on a device."""
+    return _packaged_on(device)
+
+
 @cache
-def packaged_landmarker(device: torch.device | None = None) -> Landmarker:
-    """Return the process's landmarker with the package's own weights, on the processor if no device is given."""
-    return Landmarker(device=device)
+def _packaged_on(device: torch.device) -> Landmarker:
+    return Landmarker(PACKAGED, device)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 
+from tfen.data.transforms import CPU
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.faces.box import Box
 from tfen.faces.detection import FaceDetector
@@ -106,7 +107,7 @@ class FaceFinder:
         device: where landmarks are found; the processor if not given.
     """
 
-    def __init__(self, detector: FaceDetector, size: int, rate: float, device: torch.device | None = None) -> None:
+    def __init__(self, detector: FaceDetector, size: int, rate: float, device: torch.device = CPU) -> None:
         self._detector, self._size = detector, size
         self._landmarker = packaged_landmarker(device)
         self._tracker = FaceTracker(rate)
@@ -174,9 +175,7 @@ class FaceFinder:
         return bool(np.abs(small - before).mean() > GREY_OF_CUT and alike < SHAPE_OF_CUT)
 
 
-def faces_of_photograph(
-    detector: FaceDetector, image: Array, size: int, device: torch.device | None = None
-) -> list[Seen]:
+def faces_of_photograph(detector: FaceDetector, image: Array, size: int, device: torch.device = CPU) -> list[Seen]:
     """Return the faces of a photograph, (height, width, 3) uint8 RGB.
 
     Where none is found, it is looked at once more with a border: detectors miss faces that fill a picture.

@@ -17,6 +17,7 @@ from tfen.files import must_be_new, whole_folder
 from tfen.inference.prediction import predict_sequences
 from tfen.models.weights import Loaded, load_torch, save_network
 from tfen.progress import meter
+from tfen.training.network import together
 from tfen.training.on_all import held_back
 
 
@@ -58,8 +59,8 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
     predictions = [one for own in by_set for one in own]
     about = {
         "set": ", ".join(dict.fromkeys(str(one.about.get("set")) for one in networks)),
-        "trained_on": _together(networks, "trained_on"),
-        "chosen_by": _together(networks, "chosen_by"),
+        "trained_on": together([one.about.get("trained_on") for one in networks]),
+        "chosen_by": together([one.about.get("chosen_by") for one in networks]),
         "averaged": [
             {name: value for name, value in one.about.items() if name not in ("trained_on", "chosen_by")}
             for one in networks
@@ -74,12 +75,6 @@ def average(sources: Sequence[str], out: Path, sets: Sequence[PreparedSet] = ())
         *lines,
         f"{out}: the average of {len(sources)} networks" + ("" if predictions else ", not calibrated (see --check)"),
     ]
-
-
-def _together(networks: list[Loaded], name: str) -> list[str] | None:
-    """Return the people of all networks; None where one does not say."""
-    each = [one.about.get(name) for one in networks]
-    return None if any(own is None for own in each) else sorted({person for own in each if own for person in own})
 
 
 def _unseen(networks: list[Loaded], dataset: PreparedSet) -> frozenset[str]:

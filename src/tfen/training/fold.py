@@ -94,53 +94,45 @@ class FoldWorker:
                 fold.everybody(dataset) if settings.face.subjects == "all" else None,
                 checkpointer,
             )
-        line = _finish_fold(fold, trained, store, settings, folder, self.stop, init, self.start(init))
+        line = self._finish(fold, trained, store, settings, folder, init)
         if processes.number() == 0:
             checkpointer.clear()
         processes.wait()
         return line
 
+    def _finish(
+        self, fold: Fold, trained: Trained, store: FrameStore, settings: Settings, folder: Path, init: str | None
+    ) -> str:
+        """Test a trained network, write what came of it (process 0 does), and return a line about it."""
+        expressions, start = store.dataset.expressions, self.start(init)
 
-def _finish_fold(
-    fold: Fold,
-    trained: Trained,
-    store: FrameStore,
-    settings: Settings,
-    folder: Path,
-    stop: Stop,
-    init: str | None,
-    start: Loaded | None,
-) -> str:
-    """Test a trained network, write what came of it (process 0 does), and return a line about it."""
-    expressions = store.dataset.expressions
+        def ask(sequences: tuple[SequenceRecord, ...]) -> list[Prediction]:
+            return predict_sequences(trained.network, store, list(sequences), settings, fold.number, stop=self.stop)
 
-    def ask(sequences: tuple[SequenceRecord, ...]) -> list[Prediction]:
-        return predict_sequences(trained.network, store, list(sequences), settings, fold.number, stop=stop)
-
-    predictions = ask(fold.test)
-    temperature = fit_temperature(ask(fold.validation), expressions) if fold.validation else None
-    right = sum(one.true == one.predicted for one in predictions)
-    faces = trained.faces
-    if processes.number() == 0:
-        write_predictions(folder / "predictions.csv", predictions, expressions)
-        if faces is not None:
-            save_weights(folder / "faces.safetensors", faces.network.state_dict())
-        about = {
-            "set": store.dataset.name,
-            "fold": fold.number,
-            "trained_on": people_seen(store.dataset, fold.train, start, "trained_on"),
-            "chosen_by": people_seen(store.dataset, fold.validation, start, "chosen_by"),
-            "epoch": trained.epoch,
-        }
-        save_network(folder, trained.network, settings, expressions, about)
-        figures = _description(fold, trained, right / len(predictions), temperature)
-        figures["trained"] = how_trained(settings, device_of(trained.network), init)
-        write_json(folder / "fold.json", figures)  # last: it says that the fold is done
-    faces_right = "" if faces is None or faces.accuracy is None else f", faces {faces.accuracy:.3f}"
-    return (
-        f"fold {fold.number}: {right} of {len(predictions)} right ({right / len(predictions):.3f}) at epoch "
-        f"{trained.epoch}{faces_right}"
-    )
+        predictions = ask(fold.test)
+        temperature = fit_temperature(ask(fold.validation), expressions) if fold.validation else None
+        right = sum(one.true == one.predicted for one in predictions)
+        faces = trained.faces
+        if processes.number() == 0:
+            write_predictions(folder / "predictions.csv", predictions, expressions)
+            if faces is not None:
+                save_weights(folder / "faces.safetensors", faces.network.state_dict())
+            about = {
+                "set": store.dataset.name,
+                "fold": fold.number,
+                "trained_on": people_seen(store.dataset, fold.train, start, "trained_on"),
+                "chosen_by": people_seen(store.dataset, fold.validation, start, "chosen_by"),
+                "epoch": trained.epoch,
+            }
+            save_network(folder, trained.network, settings, expressions, about)
+            figures = _description(fold, trained, right / len(predictions), temperature)
+            figures["trained"] = how_trained(settings, device_of(trained.network), init)
+            write_json(folder / "fold.json", figures)  # last: it says that the fold is done
+        faces_right = "" if faces is None or faces.accuracy is None else f", faces {faces.accuracy:.3f}"
+        return (
+            f"fold {fold.number}: {right} of {len(predictions)} right ({right / len(predictions):.3f}) at epoch "
+            f"{trained.epoch}{faces_right}"
+        )
 
 
 def _description(fold: Fold, trained: Trained, accuracy: float, temperature: float | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One training from beginning to end: face pretraining, then Algorithm 1; the chosen epoch's weights."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -133,7 +133,10 @@ def people_seen(
     """Return the people of some sequences, by names that hold beyond the set (`PreparedSet.person`), and those whom the
     weights that a training started from have under the same name: "trained_on" or "chosen_by"; None if they do not say."""
     own = {dataset.person(sequence.subject) for sequence in sequences}
-    if start is None:
-        return sorted(own)
-    before = start.about.get(name)
-    return None if before is None else sorted({*own, *before})
+    return together([own] if start is None else [own, start.about.get(name)])
+
+
+def together(groups: Sequence[Iterable[str] | None]) -> list[str] | None:
+    """Return the people of all groups; None where one is not known."""
+    known = [group for group in groups if group is not None]
+    return sorted(set().union(*known)) if len(known) == len(groups) else None
