@@ -1,5 +1,6 @@
 """The HTTP interface, as programs use it."""
 
+import csv
 import io
 import json
 import re
@@ -240,6 +241,8 @@ def test_people_can_be_named_and_joined(server: Server, actors: Path, tmp_path: 
     assert all(one["name"] == "face 0 Anna" for one in boris["subjects_conf"].values())
     sheet = openpyxl.load_workbook(io.BytesIO(workbook))["summary"]
     assert [row[-1].value for row in sheet] == ["name", "Anna"]
+    [read] = csv.DictReader(server.ask("GET", f"/api/jobs/{job['id']}/files.csv")[1].decode().splitlines())
+    assert (read["faces"], read["status"]) == ("1", "done")
     wrong = {"people": [{"face": 0, "same_as": 7}]}
     status, answer, _ = server.ask(put[0], put[1], json.dumps(wrong).encode(), Content_Type="application/json")
     assert (status, answer["error"]) == (422, "there is no face 7 in this film")

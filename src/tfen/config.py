@@ -84,7 +84,7 @@ class DataSettings:
     normalise: Annotated[str, NORMALISATIONS] = "imagenet"
     """How pixels become the network's input. Streams need a normalisation that does not look at the whole clip."""
     backwards: float = 0.0
-    """Share of training clips, stills apart, that are played backwards: an apex that goes back to neutral shows the
+    """Share of training clips, stills and those with a reference apart, that are played backwards: an apex that goes back to neutral shows the
     expression, too."""
     stills: float = 0.0
     """Share of training clips that are a still: of the last frame, which shows the expression, or, one time in six, of
@@ -140,7 +140,7 @@ class TrainSettings:
     batch_size: int = 32
     """Clips per step (M)."""
     optimiser: Annotated[str, OPTIMISERS] = "sgd"
-    """Of all parts."""
+    """Optimiser of all parts."""
     lr: float = 0.01
     """Learning rate; the paper prints 10e-3."""
     adversary_lr: float | None = None
@@ -190,7 +190,7 @@ class TrainSettings:
     adversary_norm: Annotated[str, NORMS] | None = None
     """The distance in Eq. 5 alone, by which A learns; nothing means the same."""
     adversary_optimiser: Annotated[str, OPTIMISERS] | None = None
-    """Of A; nothing means the same."""
+    """Optimiser of A; nothing means that of the others."""
     adversary_warmup: int = 0
     """First epochs in which A alone learns, so that it knows the faces before the game begins."""
     adversary_restart: int = 0
@@ -203,7 +203,7 @@ class TrainSettings:
     """Epochs over which a running average of the weights goes, which is what is measured and kept (flatter minima carry
     over better to other cameras: Cha et al. 2021, "SWAD"); 0: the weights themselves."""
     seed: int = 0
-    """Of everything random."""
+    """Seed of everything random."""
     evaluate_every: int = 1
     """Epochs between measurements on the validation (or, flagged, the test) sequences."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
@@ -249,7 +249,7 @@ class FoldSettings:
     protocol: Annotated[str, PROTOCOLS] = "subjects"
     """Who is tested when."""
     count: int = 10
-    """Number of folds."""
+    """Number of folds; of each subset for dfew-12x10. The other protocols know theirs."""
     file: str | None = None
     """CSV with the columns fold, sequence (or subject), part (train or test), for the protocol file; nothing means the
     set's own official folds."""

@@ -95,7 +95,7 @@ PRESETS = Choices(
             _SYNTH,
         ),
         "release": Preset(
-            "weights for faces of strangers: everything synthetic data can vary is varied, colour plays no part",
+            "weights for faces of strangers: E and T alone, grey, mild augmentation",
             _RELEASE,
         ),
         "synth-fast-adversary": Preset(

@@ -48,7 +48,7 @@ class Trust(BaseModel):
     least_size: float = Field(description="Pixels along the face's square.")
     least_sharpness: float
     most_turn: float = Field(description="Degrees to a side, up or down.")
-    sentence: str
+    sentences: dict[str, str] = Field(description="Weights -> how often such figures are right on strangers.")
 
 
 class Version(BaseModel):

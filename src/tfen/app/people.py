@@ -128,7 +128,7 @@ def tell_anew(job: Job, people: Sequence[Person], expressions: Sequence[str]) ->
         {},
         lambda row: None,
     )
-    shutil.copyfile(job.out / "files.csv", out / "files.csv")
+    _tell_of_reading(job.out / "files.csv", out / "files.csv")
     if known.names:
         for name in TABLES:
             _name_rows(out / name, known.names)
@@ -141,6 +141,18 @@ def tell_anew(job: Job, people: Sequence[Person], expressions: Sequence[str]) ->
             _name_tiers(path, known.names)
         _name_subjects(out / "boris" / "tfen.boris", known.names)
     return out
+
+
+def _tell_of_reading(before: Path, now: Path) -> None:
+    """Write how the film was read as it was told before, with the number of faces as it is now."""
+    with now.open(newline="", encoding="utf-8") as file:
+        faces = [row["faces"] for row in csv.DictReader(file)]
+    with before.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with now.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "faces": count} for row, count in zip(rows, faces, strict=True))
 
 
 def _name_rows(path: Path, names: Mapping[int, str]) -> None:

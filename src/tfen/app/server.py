@@ -174,7 +174,7 @@ def _add_server(app: FastAPI, settings: ServerSettings, limits: Limits, analyzer
                 least_size=trust.LEAST_SIZE,
                 least_sharpness=trust.LEAST_SHARPNESS,
                 most_turn=trust.MOST_TURN,
-                sentence=trust.on_strangers(settings.weights[0]),
+                sentences={name: trust.on_strangers(name) for name in settings.weights},
             ),
             columns={name: values["description"] for name, values in described.items()},
         )

@@ -55,7 +55,7 @@ class ServerSettings:
     token: str | None = None
     "Word that the page asks for, and that programs send as `Authorization: Bearer WORD`; nobody gets in without it."
     allow_host: tuple[str, ...] = ()
-    "Further names under which the server may be asked, such as that of a proxy. Addresses in numbers always may."
+    "Further names under which the server may be asked, such as that of a proxy. Addresses in numbers may, too, if --host is 0.0.0.0 or ::."
     weights: tuple[str, ...] = ("packaged",)
     "Weights to choose from, the first if nothing is chosen: packaged, a weights folder, a run (its first fold) or a hub id."
     runs: Path | None = None

@@ -177,7 +177,8 @@ def train(
     checkpoints: Annotated[Checkpoints, Flags] = Checkpoints(),  # noqa: B008
     settings: SettingsFlags = Settings(),  # noqa: B008
 ) -> None:
-    """Train one network on all subjects of a prepared set (less the inner validation split, if one is asked for).
+    """Train one network on all subjects of a prepared set (less the validation split; with --folds.select last,
+    on everybody).
 
     Args:
         set: A prepared set.

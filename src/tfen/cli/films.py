@@ -49,14 +49,15 @@ def analyze(
     """Measure the expressions of every face in films, photographs, cameras and streams, over time.
 
     Writes results.csv and results.jsonl (a row for each face and time), episodes.csv (onset, apex and offset of each
-    expression), summary.csv (a row for each face), files.csv and a picture of each film. A file that cannot be read
-    gets a line in files.csv. Stopped and started again, it goes on with the file it was in. Ends with code 2 if a file
+    expression), summary.csv (a row for each face), files.csv and a picture of each film. Of several files, one that
+    cannot be read gets a line in files.csv. Stopped and started again, it goes on with the file it was in. Ends with code 2 if a file
     could not be read, and with 3 if one broke off or has damaged frames.
 
     Args:
         inputs: Films, photographs, folders, patterns, a camera's number, an address (rtsp://, http://), - for standard
             input.
-        out: Folder of the results; INPUT-expressions if not given, after the first input.
+        out: Folder of the results; if not given, INPUT-expressions after the first input (camera-, stream- or
+            file-expressions where that is no file).
         weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.
         annotate: Also write each film with boxes, labels and a timeline.
         elan: Also write the episodes for ELAN.

@@ -37,9 +37,9 @@ def export(
     half: bool = False,
     int8: Path | None = None,
 ) -> None:
-    """Write weights for another engine: one graph for a single frame, one for a window, checked against the original.
+    """Write weights in another form, checked against the original; for an engine as two graphs, of a frame and of a window.
 
-    What is written can be used wherever weights can.
+    analyze, app and evaluate take what is written; train, average and calibrate need torch weights.
 
     Args:
         weights: packaged (those in the package), a weights folder, a run (its first fold) or a hub id.

@@ -30,7 +30,7 @@ _MEANING: dict[str, tuple[str, str]] = {
     "window_start": ("number", "Time of the first frame that the probabilities rest on, seconds."),
     "window_end": ("number", "Time of the last frame that the probabilities rest on, seconds."),
     "label": ("string", "The likeliest expression; empty below the least confidence, and where no face is seen."),
-    "confidence": ("number", "Its probability, calibrated on people whom the weights had never seen."),
+    "confidence": ("number", "Its probability, at the temperature that the weights were calibrated to; 1 if they were not."),
 }  # fmt: skip
 
 

@@ -9,9 +9,9 @@ LEAST_SHARPNESS = 0.3
 MOST_TURN = 30.0
 """Degrees to a side, up or down beyond which a face is unlike those of the training."""
 ON_STRANGERS = (
-    "On strangers' faces the figures can be wrong: of 68 people who were photographed calm and smiling, "
-    "94.1 % of the calm faces and 79.4 % of the smiles were told rightly; other expressions have not been measured on "
-    "photographs of real people."
+    "These weights have learned from synthetic faces alone. On strangers' faces the figures can be wrong: of 68 people "
+    "who were photographed calm and smiling, 94.1 % of the calm faces and 79.4 % of the smiles were told rightly; other "
+    "expressions have not been measured on photographs of real people."
 )
 """Measured rates of the packaged weights, as their model card tells them."""
 NOT_MEASURED = "On strangers' faces the figures can be wrong; how often they are is not known to this program."

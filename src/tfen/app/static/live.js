@@ -14,7 +14,7 @@ const bars = new Map(expressions.map((name) => {
   $("bars").append(element("span", { textContent: name }), element("div", { className: "bar" }, inner), number);
   return [name, [inner, number]];
 }));
-$("trust").textContent = about.trust.sentence;
+$("trust").textContent = about.trust.sentences[about.weights[0]];
 
 $("start").addEventListener("click", async () => {
   fail("");

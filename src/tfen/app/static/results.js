@@ -12,10 +12,10 @@ const HELP = {
   face: "Number of the person in this film, in the order of appearance; or the name that you gave.",
   from: "When the face was first seen.", to: "When it was last seen.",
   mostly: "The most frequent label among the results that can be judged.",
-  confidence: "Mean probability of the labels. Calibrated on synthetic people unlike those of the training; of real strangers it may be too high.",
+  confidence: "Mean probability of the likeliest expression. How often such figures are right is told above.",
   view: "Typical size of the face, its sharpness, and how far it is turned.",
   judged: "Share of the results in which the face was seen well enough and the label is sure enough.",
-  share: "Share of the results with this label.",
+  share: "Share of the results that can be judged with this label.",
   onset: "When it became the label.", apex: "When its probability was highest.",
   offset: "When its probability fell below four fifths of the likeliest expression's, or the face was gone.",
   lasts: "From onset to offset.", peak: "The probability at the apex.",
@@ -46,7 +46,7 @@ class View {
     this.names = new Map();
     $("found").hidden = false;
     $("title").textContent = item.name;
-    $("trust").textContent = about.trust.sentence;
+    $("trust").textContent = about.trust.sentences[item.status.settings.weights];
     legend($("legend"));
     this.still = item.status.kind === "photograph";
     this.stage();
