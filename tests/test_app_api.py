@@ -13,7 +13,7 @@ from typing import Any
 
 import openpyxl
 import pytest
-from films import actor, paste, scene, shots, still, write_film
+from films import actor, paste, scene, shots, still, write_film, write_heic
 from PIL import Image as Pillow
 from serving import Limits, Server, serving, slow_down
 
@@ -106,6 +106,19 @@ def test_stills_in_the_container_of_films_are_photographs(server: Server, actors
     status, answer, _ = server.ask("POST", "/api/analyze?name=a.heic", b"\0\0\0\x18ftypheic" + bytes(400))
     assert status == 415
     assert "neither a film nor a photograph" in answer["error"]
+    picture = still(actors, 0.1)[0][0]
+    tiles = [picture[top : top + 192, left : left + 192] for top in (0, 168) for left in (0, 224)]
+    whole = write_heic(tmp_path / "a.heic", tiles, 2).read_bytes()
+    assert server.ask("POST", "/api/analyze", whole)[1]["kind"] == "photograph"
+    unknown = bytearray(whole.replace(b"ftypheic", b"ftypisom", 1))
+    unknown[unknown.index(b"pitm") + 8] = 0x7F  # the item that is the picture
+    for damaged, says in (
+        (whole[: 7 * len(whole) // 10], "ends before its picture does"),
+        (bytes(unknown), "it is damaged"),
+    ):
+        status, answer, _ = server.ask("POST", "/api/analyze", damaged)
+        assert status == 415, answer
+        assert says in answer["error"]
 
 
 def test_ordinary_photographs_are_taken(server: Server, actors: Path, tmp_path: Path) -> None:
@@ -195,9 +208,10 @@ def test_a_generated_client_works(server: Server, film: Path, tmp_path: Path) ->
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     script = f"""
+import time
 from io import BytesIO
 from tfen_client import Client
-from tfen_client.api.analysis import add, analyze, results, status, remove
+from tfen_client.api.analysis import add, analyze, download, events, remove, results, status
 from tfen_client.api.server import health, version
 from tfen_client.models import Failure
 from tfen_client.types import File
@@ -208,6 +222,14 @@ data = open({str(film)!r}, "rb").read()
 answer = analyze.sync(client=client, body=File(BytesIO(data)), name="a.mp4")
 assert answer.complete and len(answer.results) == 10 and answer.results[0].face == 0, answer
 assert isinstance(analyze.sync(client=client, body=File(BytesIO(b"no film"))), Failure)
+job = add.sync(client=client, body=File(BytesIO(data)), name="b.mp4")
+while status.sync(job.id, client=client).state not in ("done", "failed"):
+    time.sleep(0.1)
+assert results.sync(job.id, client=client).name == "b.mp4"
+assert "event: row" in events.sync_detailed(job.id, client=client).content.decode()
+assert download.sync_detailed(job.id, "results.csv", client=client).content.startswith(b"file,")
+assert remove.sync_detailed(job.id, client=client).status_code == 204
+assert isinstance(status.sync(job.id, client=client), Failure)
 """
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
@@ -246,8 +268,41 @@ def test_people_can_be_named_and_joined(server: Server, actors: Path, tmp_path: 
     wrong = {"people": [{"face": 0, "same_as": 7}]}
     status, answer, _ = server.ask(put[0], put[1], json.dumps(wrong).encode(), Content_Type="application/json")
     assert (status, answer["error"]) == (422, "there is no face 7 in this film")
+    assert after["people"] == [{"face": 0, "name": "Anna", "same_as": None}, {"face": 1, "name": "", "same_as": 0}]
+    assert server.ask("GET", f"/api/jobs/{job['id']}/results")[1]["people"] == after["people"]
     server.ask(put[0], put[1], b'{"people": []}', Content_Type="application/json")
     assert server.ask("GET", f"/api/jobs/{job['id']}/results")[1]["summary"] == before["summary"]
+
+
+def test_a_telling_without_names_says_as_well_how_the_film_was_read(
+    server: Server, actors: Path, tmp_path: Path
+) -> None:
+    """All downloads of a film that broke off say so after numbers were joined, however many tell it at once."""
+    face, back = actor(actors, "s0000-neutral")[0], scene(0)
+    film = write_film(tmp_path / "long.mkv", *shots(lambda t: paste(back, face, 200, 90), 2.4))
+    cut = film.read_bytes()[: 6 * film.stat().st_size // 10]
+    job = server.ask("POST", "/api/jobs?name=my%20film.mkv", cut)[1]
+    assert server.finished(job["id"])["complete"] is False
+    before = server.ask("GET", f"/api/jobs/{job['id']}/files.csv")[1]
+    told = json.dumps({"people": [{"face": 0}]}).encode()
+    answers: list[int] = []
+
+    def tell() -> None:
+        answers.append(server.ask("PUT", f"/api/jobs/{job['id']}/people", told, Content_Type="application/json")[0])
+
+    threads = [threading.Thread(target=tell) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 6
+    assert server.ask("GET", f"/api/jobs/{job['id']}/files.csv")[1] == before
+    workbook = server.ask("GET", f"/api/jobs/{job['id']}/results.xlsx")[1]
+    names, values = ([cell.value for cell in row] for row in openpyxl.load_workbook(io.BytesIO(workbook))["files"])
+    said = dict(zip(names, values, strict=True))
+    assert (said["status"], said["stem"]) == ("broke off", "my film")
+    boris = server.ask("GET", f"/api/jobs/{job['id']}/boris.boris")[1]
+    assert list(boris["observations"]) == ["my film"]
 
 
 def test_two_who_are_seen_together_are_not_one(server: Server, actors: Path, tmp_path: Path) -> None:

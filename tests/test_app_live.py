@@ -58,7 +58,7 @@ def test_answers_are_less_than_two_steps_old_with_two_viewers_and_a_slow_detecto
 
     def live(self: Analyzers) -> Analyzer:
         return Analyzer(
-            self.load(self.weights[0]), live=True, window=0.8, smoothing=0.4, detector=SlowDetector(0.1, faces),
+            self.loaded[self.weights[0]], live=True, window=0.8, smoothing=0.4, detector=SlowDetector(0.1, faces),
             test_time_augmentation=1,
         )  # fmt: skip
 

@@ -212,6 +212,69 @@ def test_a_film_that_the_browser_cannot_show_is_shown_annotated(page: Any, actor
 
 
 @pytest.mark.extra("playwright")
+def test_cancelling_counts_before_a_film_is_sent(page: Any, actors: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_input_files("#file", str(_smiling(actors, tmp_path / "smile.mp4", 1.0)))
+    page.evaluate("start.click(); document.querySelector('#list button:last-child').click()")
+    page.wait_for_timeout(1500)
+    assert not [url for url in asked if "/api/jobs" in url]
+    assert not page.is_visible("#found")
+    assert not page.is_visible("#queue")
+
+
+@pytest.mark.extra("playwright")
+def test_joined_numbers_stay_joined_after_a_reload(page: Any, actors: Path, tmp_path: Path) -> None:
+    face, back = actor(actors, "s0000-neutral")[0], scene(0)
+    film = shots(lambda t: back if 1.6 < t < 4.4 else paste(back, face, 60 if t < 2 else 420, 90), 6.0)
+    _analyze(page, write_film(tmp_path / "twice.mp4", *film))
+    _done(page)
+    rows = page.locator("#people tbody tr")
+    assert rows.count() == 2
+    page.select_option("[aria-label='Face 1 is the same person as']", "0")
+    page.click("#apply")
+    page.wait_for_function("document.querySelectorAll('#people tbody tr').length === 1")
+    page.reload()
+    _done(page)
+    assert rows.count() == 1
+    page.fill("[aria-label='Name of face 0']", "Anna")
+    page.click("#apply")
+    page.wait_for_function("document.querySelector('.line .name').textContent === 'Anna'")
+    assert rows.count() == 1
+
+
+@pytest.mark.extra("playwright")
+def test_a_new_face_takes_nobody_s_focus(page: Any) -> None:
+    focused = page.evaluate("""async () => {
+        const { Timeline } = await import("./timeline.js");
+        const { expressions } = await import("./common.js");
+        const where = document.body.appendChild(document.createElement("div"));
+        const line = new Timeline(where, () => {}, (face) => `face ${face}`);
+        const seen = (face) => [face, [0, 0.2, 0.4].map((time) => ({
+            face, time, label: "neutral", confidence: 0.9, size: 90, sharpness: 0.6, yaw: 0, pitch: 0,
+            ...Object.fromEntries(expressions.map((name) => [name, 1 / expressions.length])) }))];
+        line.update(new Map([seen(1)]), 1, 0.2);
+        where.querySelector(".track").focus();
+        line.update(new Map([seen(0), seen(1), seen(2)]), 1, 0.2);
+        return [...where.querySelectorAll(".track")].map((track) => track === document.activeElement);
+    }""")
+    assert focused == [False, True, False]
+
+
+@pytest.mark.extra("playwright")
+def test_a_value_that_cannot_be_is_shown_where_it_is(page: Any, actors: Path, tmp_path: Path) -> None:
+    page.set_input_files("#file", str(_smiling(actors, tmp_path / "smile.mp4", 1.0)))
+    page.evaluate("document.getElementById('window').value = '99'")
+    assert not page.is_visible("#window")
+    page.click("#start")
+    page.wait_for_selector("#window:visible")
+    assert not page.is_visible("#queue")
+    page.fill("#window", "1.25")
+    page.click("#start")
+    _done(page)
+
+
+@pytest.mark.extra("playwright")
 def test_people_are_named_on_the_page(page: Any, actors: Path, tmp_path: Path) -> None:
     _analyze(page, _smiling(actors, tmp_path / "smile.mp4", 1.0))
     _done(page)
@@ -272,9 +335,12 @@ def test_the_camera_live(server: Server, playwright: Any, actors: Path, tmp_path
              f"--use-file-for-fake-video-capture={tmp_path / 'camera.mjpeg'}"]  # fmt: skip
     one = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
     page = one.new_page(bypass_csp=True)
+    page.add_init_script("""const take = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        window.taken = [];
+        navigator.mediaDevices.getUserMedia = async (wanted) => { taken.push(await take(wanted)); return taken.at(-1); };""")
     page.goto(f"{server.address}live.html")
     _no_serious_violation(page)
-    page.click("#start")
+    page.evaluate("start.click(); start.click()")
     page.wait_for_function("document.getElementById('label').textContent !== 'nobody'", timeout=30000)
     assert page.inner_text("#label") in EXPRESSIONS or "cannot be judged" in page.inner_text("#label")
     assert page.evaluate("document.activeElement.id") == "stop"
@@ -291,6 +357,7 @@ def test_the_camera_live(server: Server, playwright: Any, actors: Path, tmp_path
     _no_serious_violation(page)
     page.click("#stop")
     assert page.inner_text("#state") == "Stopped"
+    assert page.evaluate("taken.flatMap((one) => one.getTracks()).map((track) => track.readyState)") == ["ended"]
     assert not page.is_visible("#told")
     assert not page.is_visible("#stage")
     assert page.evaluate("document.activeElement.id") == "start"

@@ -142,13 +142,26 @@ def test_a_hundred_hostile_uploads_leave_it_serving(server: Server, film: Path, 
 
 
 def test_slow_clients_and_strangers_are_turned_away(weights: Path, film: Path) -> None:
-    one = Server(weights, Limits(upload_seconds=0.5))
+    one = Server(weights, Limits(upload_seconds=0.5, header_seconds=0.7))
     try:
         slow = socket.create_connection(("127.0.0.1", one.port))
         slow.sendall(b"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\nslow")
         slow.settimeout(10)
         assert b"408" in slow.recv(200)
         slow.close()
+        for line in (b"PUT /api/jobs/x/people", b"POST /login", b"DELETE /api/jobs/x"):
+            slow = socket.create_connection(("127.0.0.1", one.port))
+            slow.sendall(line + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+            slow.settimeout(10)
+            with slow, slow.makefile("rb") as said:
+                answer = said.read()
+            assert b" 408 " in answer, line
+            assert b"took longer than 0.7 seconds" in answer, line
+        late = socket.create_connection(("127.0.0.1", one.port))
+        late.sendall(b"GET /api/health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n")
+        late.settimeout(10)
+        assert b"200" in late.recv(20)
+        assert soon(lambda: _closed(late)), "an answered client that goes on sending keeps its connection"
         assert one.ask("GET", "/api/health", Host="evil.example")[0] == 400
         assert one.ask("POST", "/api/jobs", b"x", Origin="http://evil.example")[0] == 403
         status, _, headers = one.ask("GET", "/")
@@ -160,6 +173,42 @@ def test_slow_clients_and_strangers_are_turned_away(weights: Path, film: Path) -
         assert one.ask("POST", "/api/analyze", film.read_bytes())[0] == 200
     finally:
         one.stop()
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Send a byte more; tell whether the other side has closed."""
+    try:
+        connection.sendall(b"x")
+        return connection.recv(2000) == b""
+    except (BrokenPipeError, ConnectionResetError):
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_one_connection_too_many_gets_one_sentence(weights: Path) -> None:
+    with serving(weights, Limits(connections=3)) as one:
+        busy = []
+        for k in range(3):
+            busy.append(socket.create_connection(("127.0.0.1", one.port)))
+            busy[k].sendall(b"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\nslow")
+            assert soon(lambda k=k: one.jobs._receiving == k + 1)
+        assert soon(lambda: one.ask("GET", "/api/health")[0] == 503)
+        assert one.ask("GET", "/api/health")[1] == {"error": "too many connections; try again later"}
+        for connection in busy:
+            connection.close()
+        assert soon(lambda: one.ask("GET", "/api/health")[0] == 200)
+
+
+def test_weights_that_are_offered_together_tell_the_same_expressions(weights: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(weights, tmp_path / "other")
+    said = json.loads((other / "config.json").read_text())
+    said["expressions"][0] = "joy"
+    (other / "config.json").write_text(json.dumps(said))
+    refuses("app", "--port", 0, "--weights", weights, other, says="start a server for each")
+    (other / "config.json").unlink()
+    os.mkfifo(other / "config.json")
+    refuses("app", "--port", 0, "--weights", other, says="it is no ordinary file")
 
 
 def test_what_cannot_be_served_gets_one_sentence(weights: Path, tmp_path: Path) -> None:

@@ -171,4 +171,5 @@ def results_of(expressions: Sequence[str]) -> type[BaseModel]:
         results=(list[row], ...),  # type: ignore[valid-type]
         episodes=(list[Episode], ...),
         summary=(list[FaceSummary], ...),
+        people=(list[Person], Field(description="What was told of the people, see PUT.")),
     )

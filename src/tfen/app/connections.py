@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
-import h11
+from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+TOO_MANY = JSONResponse({"error": "too many connections; try again later"}, 503, {"Connection": "close"})
 
 
 def patient_for(seconds: float, most: int) -> type[H11Protocol]:
-    """Return uvicorn's protocol with a limit on how long a client may take to send a request's head.
+    """Return uvicorn's protocol with a limit on how long a client may take to send a request's head, and on connections.
 
     Args:
         seconds: that a head may take.
@@ -20,11 +22,16 @@ def patient_for(seconds: float, most: int) -> type[H11Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._whole: Any = self.config.loaded_app
+            self.app = self._app_or_sentence  # for requests; a camera's connection goes by its own limit
             if len(self.connections) >= most - 1 and silent:
                 oldest = next(iter(silent))
                 oldest._unwatch()
                 oldest.transport.close()
             self._watch()
+
+        async def _app_or_sentence(self, scope: Any, receive: Any, send: Any) -> None:
+            await (TOO_MANY if len(self.connections) > most else self._whole)(scope, receive, send)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -53,7 +60,7 @@ def patient_for(seconds: float, most: int) -> type[H11Protocol]:
         def _too_slow(self) -> None:
             self._timer = None
             silent.pop(self, None)
-            if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            if not self.transport.is_closing():
                 self.transport.close()
 
     silent: dict[Protocol, None] = {}

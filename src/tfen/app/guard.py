@@ -16,6 +16,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from tfen.app.uploads import Refused
+
 PAGES = Path(__file__).parent / "static"
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'; object-src 'none'; "
@@ -25,6 +27,10 @@ POLICY_OF_RUNS = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-in
 """A run's folder may hold anything: what is shown of it may run nothing and is not of the page's origin."""
 OPEN = ("/api/health", "/login", "/style.css")
 """What can be had without the token."""
+UPLOADS = ("/api/analyze", "/api/jobs")
+"""What takes its body bit by bit, with limits of its own."""
+MOST_BODY = 2**18
+"""Bytes of any other body."""
 EVERYWHERE = ("0.0.0.0", "::")
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WRONG_TOKEN_SECONDS = 1.0
@@ -57,8 +63,8 @@ class Names:
 class Guard:
     """ASGI middleware: refuses who may not ask, and adds to each answer what browsers must know."""
 
-    def __init__(self, app: Any, names: Names, token: str | None) -> None:
-        self._app, self._names, self._token = app, names, token
+    def __init__(self, app: Any, names: Names, token: str | None, patience: float) -> None:
+        self._app, self._names, self._token, self._patience = app, names, token, patience
         self._cookie = secrets.token_urlsafe(24)
         """What a browser keeps after the token was given; another one after each start."""
 
@@ -76,6 +82,11 @@ class Guard:
         if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET"}, _without_body(send)
         answer = self._refusal(scope)
+        if answer is None and scope["method"] != "GET" and scope["path"] not in UPLOADS:
+            try:
+                receive = await _at_once(receive, self._patience)
+            except Refused as error:
+                answer = _failure(error.status, error.sentence)
         if answer is None and scope["path"] == "/login" and self._token is not None:
             answer = await self._login(Request(scope, receive))
         try:
@@ -114,11 +125,7 @@ class Guard:
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
             return _login_page(200)
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > 4096:
-                return _failure(413, "the token is too long")
+        body = await request.body()
         given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
         if not _equal(given, self._token or ""):
             await asyncio.sleep(WRONG_TOKEN_SECONDS)
@@ -126,6 +133,30 @@ class Guard:
         answer = RedirectResponse("/", 303)
         answer.set_cookie("tfen", self._cookie, httponly=True, samesite="strict")
         return answer
+
+
+async def _at_once(receive: Any, patience: float) -> Any:
+    """Return what gives a request's body, all of which has come: a client that sends it bit by bit keeps nothing busy.
+
+    Raises:
+        Refused: it is large, or takes longer than `patience` seconds.
+    """
+    body, more = b"", True
+    try:
+        async with asyncio.timeout(patience):
+            while more:
+                message = await receive()
+                body, more = body + message.get("body", b""), message.get("more_body", False)
+                if len(body) > MOST_BODY:
+                    raise Refused(413, "the request is too large")
+    except TimeoutError:
+        raise Refused(408, f"the request took longer than {patience:g} seconds") from None
+    come = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receiving() -> Any:
+        return come.pop() if come else await receive()
+
+    return receiving
 
 
 class _Enough(Exception):

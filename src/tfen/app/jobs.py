@@ -8,12 +8,13 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfen.app.answers import Person
 from tfen.app.settings import Limits
 from tfen.app.uploads import FormFile, Refused, judge, receive, shown_name
 from tfen.app.wishes import Analyzers, JobWishes
@@ -59,8 +60,10 @@ class Job:
     listeners: int = 0
     left: float = field(default_factory=time.monotonic)
     """When the last listener left."""
+    people: Sequence[Person] = ()
+    """What a user knows of the faces."""
     renamed: Path | None = None
-    """Folder of the results with the names that a user gave."""
+    """Folder of the results as the user knows the people."""
 
     @property
     def out(self) -> Path:
@@ -291,7 +294,8 @@ def whole(jobs: Jobs, job: Job) -> dict[str, Any]:
     }
     path = out / "results.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {**jobs.status(job), "results": rows, **tables}
+    people = [one.model_dump() for one in job.people]
+    return {**jobs.status(job), "results": rows, **tables, "people": people}
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:

@@ -136,10 +136,10 @@ def tell_anew(job: Job, people: Sequence[Person], expressions: Sequence[str]) ->
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         named = [{**line, "name": known.names.get(line["face"], "")} for line in lines]
         path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in named), encoding="utf-8")
-        write_workbook(out / "results.xlsx", [out / name for name in (*TABLES, "files.csv")])
         for path in out.glob("elan/*.eaf"):
             _name_tiers(path, known.names)
         _name_subjects(out / "boris" / "tfen.boris", known.names)
+    write_workbook(out / "results.xlsx", [out / name for name in (*TABLES, "files.csv")])
     return out
 
 

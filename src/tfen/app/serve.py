@@ -64,7 +64,6 @@ def server_config(app: object, limits: Limits) -> uvicorn.Config:
         log_level="warning",
         timeout_keep_alive=15,
         timeout_graceful_shutdown=3,
-        limit_concurrency=limits.connections,
         ws_max_size=2**21,
         ws_max_queue=4,
     )

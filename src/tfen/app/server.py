@@ -25,6 +25,7 @@ from tfen.app.settings import Limits, ServerSettings
 from tfen.app.storage import own_folder
 from tfen.app.uploads import FormFile, Refused
 from tfen.app.wishes import Analyzers, JobWishes, Wishes, detectors
+from tfen.errors import InputError, TfenError
 from tfen.evaluation.runs import summaries
 from tfen.inference import trust
 from tfen.inference.analyzer import Analyzer
@@ -38,12 +39,12 @@ DOWNLOADS = {
     "episodes.csv": ("episodes.csv", "text/csv"),
     "summary.csv": ("summary.csv", "text/csv"),
     "files.csv": ("files.csv", "text/csv"),
-    "elan.eaf": ("elan/upload.eaf", "application/xml"),
+    "elan.eaf": ("elan/*.eaf", "application/xml"),
     "boris.boris": ("boris/tfen.boris", "application/json"),
     "results.xlsx": ("results.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-    "film.mp4": ("films/upload.mp4", "video/mp4"),
+    "film.mp4": ("films/*.mp4", "video/mp4"),
 }
-"""What can be downloaded of an analysis: its name, where it lies, and its type."""
+"""What can be downloaded of an analysis: its name, where it lies (the only file of that pattern), and its type."""
 BODY = {
     "requestBody": {
         "required": True,
@@ -61,10 +62,14 @@ BODY = {
     }
 }
 REFUSALS = {
-    400: "empty, or a damaged form", 403: "a page from elsewhere", 408: "the upload took too long",
+    400: "empty, a damaged form, or the server is not known by this name", 408: "the upload took too long",
     413: "too large or too long", 415: "neither a film nor a photograph",
     422: "a setting that is not offered, or a film that cannot be analyzed",
     429: "too many films wait; `Retry-After` says when to come back",
+}  # fmt: skip
+ALWAYS = {
+    400: "the server is not known by this name", 403: "a page from elsewhere", 500: "the server failed",
+    503: "too many connections",
 }  # fmt: skip
 NO_SUCH, NOT_YET = {404: "there is no such analysis (any more)"}, {409: "the analysis is not done yet"}
 TIDY_SECONDS = 1.0
@@ -95,16 +100,18 @@ def make_app(settings: ServerSettings, limits: Limits) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        responses=_failures({401: "a token is needed"} if settings.token else {}),
+        responses=_failures({**ALWAYS, **({401: "a token is needed"} if settings.token else {})}),
         generate_unique_id_function=lambda route: route.name,
     )
-    app.add_middleware(Guard, names=Names(settings.host, settings.allow_host), token=settings.token)
+    names = Names(settings.host, settings.allow_host)
+    app.add_middleware(Guard, names=names, token=settings.token, patience=limits.header_seconds)
     _add_failures(app, lambda: app.state.jobs)
     _add_server(app, settings, limits, analyzers)
     _add_analyses(app, analyzers, lambda: app.state.jobs)
     _add_camera(app, analyzers.live(), asyncio.Semaphore(limits.live))
     _add_runs(app, settings.runs)
     app.mount("/", StaticFiles(directory=PAGES, html=True), name="pages")
+    app.openapi = _without_unfit_ids(app)
     return app
 
 
@@ -118,6 +125,30 @@ def _failures(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": answers.Failure, "description": reason} for status, reason in reasons.items()}
 
 
+def _answered(kind: str) -> dict[int | str, dict[str, Any]]:
+    """Return how OpenAPI tells of an answer that is no JSON."""
+    shape = {"type": "string"} if kind.startswith("text/") else {"type": "string", "format": "binary"}
+    return {200: {"content": {kind: {"schema": shape}}}}
+
+
+def _without_unfit_ids(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Return what makes the OpenAPI description, without the failures of ids that do not fit: any text is one."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        whole = describe()
+        for operations in whole["paths"].values():
+            for operation in operations.values():
+                failure = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
+                if failure.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
+                    del operation["responses"]["422"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            whole["components"]["schemas"].pop(name, None)
+        return whole
+
+    return described
+
+
 def _add_failures(app: FastAPI, jobs: Callable[[], Jobs]) -> None:
     """Give every failure one form: `{"error": "one sentence"}`."""
 
@@ -126,6 +157,10 @@ def _add_failures(app: FastAPI, jobs: Callable[[], Jobs]) -> None:
         headers = {"Retry-After": str(jobs().wait_for())} if error.status == 429 else {}
         # the rest of the body is not read: the connection cannot be used again
         return JSONResponse({"error": error.sentence}, error.status, {**headers, "Connection": "close"})
+
+    @app.exception_handler(TfenError)
+    async def unfit_for_it(request: Request, error: TfenError) -> Response:
+        return JSONResponse({"error": str(error)}, 422 if isinstance(error, InputError) else 500)
 
     @app.exception_handler(HTTPException)
     async def failed(request: Request, error: HTTPException) -> Response:
@@ -147,8 +182,6 @@ def _add_failures(app: FastAPI, jobs: Callable[[], Jobs]) -> None:
 
 
 def _add_server(app: FastAPI, settings: ServerSettings, limits: Limits, analyzers: Analyzers) -> None:
-    first = analyzers.first
-
     @app.get("/api/health", tags=["server"])
     async def health() -> answers.Health:
         """Say that the server works."""
@@ -157,7 +190,7 @@ def _add_server(app: FastAPI, settings: ServerSettings, limits: Limits, analyzer
     @app.get("/api/version", tags=["server"])
     async def version() -> answers.Version:
         """Tell the version, what can be chosen, the limits, and how far results can be trusted."""
-        names = first.expressions
+        names = analyzers.expressions
         colours = {name: colour_of(name, names) for name in names}
         described = schema(names)["properties"]
         return answers.Version(
@@ -168,7 +201,7 @@ def _add_server(app: FastAPI, settings: ServerSettings, limits: Limits, analyzer
                 name: answers.Expression(colour=colour, ink=ink_on(colour), letters=letters_of(name, names))
                 for name, colour in colours.items()
             },
-            step=first.step,
+            step=analyzers.first.step,
             limits=answers.LimitsOf.model_validate(asdict(limits)),
             trust=answers.Trust(
                 least_size=trust.LEAST_SIZE,
@@ -182,11 +215,12 @@ def _add_server(app: FastAPI, settings: ServerSettings, limits: Limits, analyzer
     @app.get("/api/schema", tags=["server"])
     async def described() -> dict[str, Any]:
         """Give the JSON schema of a result."""
-        return schema(first.expressions)
+        return schema(analyzers.expressions)
 
 
 def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) -> None:
-    results_type = answers.results_of(analyzers.first.expressions)
+    results_type = answers.results_of(analyzers.expressions)
+    naming = asyncio.Lock()
 
     @app.post(
         "/api/analyze",
@@ -223,7 +257,10 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
         """Give everything that a finished analysis found, with the names that it was given."""
         return await _all_of(jobs(), _done(jobs().find(id)))
 
-    @app.get("/api/jobs/{id}/events", tags=["analysis"], response_class=StreamingResponse, responses=_failures(NO_SUCH))
+    @app.get(
+        "/api/jobs/{id}/events", tags=["analysis"], response_class=StreamingResponse,
+        responses={**_failures(NO_SUCH), **_answered("text/event-stream")},
+    )  # fmt: skip
     async def events(id: str) -> StreamingResponse:
         """Stream the results as they come (server-sent events): `row` for each, `state` now and then and at the end."""
         job = jobs().find(id)
@@ -236,13 +273,16 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
     async def name_people(id: str, people: answers.People) -> Response:
         """Name faces, and tell which numbers are one person; all tables are written anew. An empty list undoes it."""
         job = _done(jobs().find(id))
-        expressions = (await asyncio.to_thread(analyzers.load, analyzers.name_of(job.wishes))).expressions
-        job.renamed = await asyncio.to_thread(tell_anew, job, people.people, expressions) if people.people else None
-        return await _all_of(jobs(), job)
+        async with naming:  # the tables of one telling are not mixed with those of another
+            job.renamed = (
+                await asyncio.to_thread(tell_anew, job, people.people, analyzers.expressions) if people.people else None
+            )
+            job.people = people.people
+            return await _all_of(jobs(), job)
 
     @app.get(
         "/api/jobs/{id}/{file}", tags=["analysis"], response_class=FileResponse,
-        responses=_failures({**NO_SUCH, **NOT_YET, 422: "the analysis failed"}),
+        responses={**_failures({**NO_SUCH, **NOT_YET, 422: "the analysis failed"}), **_answered("application/octet-stream")},
     )  # fmt: skip
     async def download(id: str, file: str) -> FileResponse:
         """Download results.csv, results.jsonl, episodes.csv, summary.csv, files.csv, results.xlsx, elan.eaf, boris.boris or (where it
@@ -251,10 +291,11 @@ def _add_analyses(app: FastAPI, analyzers: Analyzers, jobs: Callable[[], Jobs]) 
         if file not in DOWNLOADS:
             raise Refused(404, f"there is no such file; choose from {', '.join(DOWNLOADS)}")
         place, kind = DOWNLOADS[file]
-        folder = next((one for one in (job.renamed, job.out) if one is not None and (one / place).is_file()), None)
-        if folder is None:
+        folders = [folder for folder in (job.renamed, job.out) if folder is not None]
+        path = next((path for folder in folders for path in folder.glob(place)), None)
+        if path is None:
             raise Refused(404, f"this analysis has no {file}")
-        return FileResponse(folder / place, media_type=kind, headers=_as_attachment(f"{Path(job.name).stem}-{file}"))
+        return FileResponse(path, media_type=kind, headers=_as_attachment(f"{Path(job.name).stem}-{file}"))
 
     @app.delete("/api/jobs/{id}", status_code=204, tags=["analysis"], responses=_failures(NO_SUCH))
     async def remove(id: str) -> None:

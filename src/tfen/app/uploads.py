@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tfen.app.settings import Limits
 from tfen.errors import InputError
-from tfen.video.photographs import open_picture
+from tfen.video.photographs import UNREADABLE, is_cut_off, is_still, open_picture
 from tfen.video.reading import look_at
 
 PICTURES = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "HEIF", "AVIF")
@@ -172,6 +172,8 @@ def _picture(path: Path, limits: Limits) -> Judged | None:
     Raises:
         Refused: it is too large.
     """
+    if is_cut_off(path):
+        raise Refused(415, "the photograph ends before its picture does; send it again")
     try:
         with open_picture(path) as picture:
             width, height = picture.size
@@ -180,7 +182,9 @@ def _picture(path: Path, limits: Limits) -> Judged | None:
             moving = picture.format in MOVING and getattr(picture, "is_animated", False)
     except Image.DecompressionBombError:
         raise Refused(413, "the photograph has too many pixels") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    except UNREADABLE:
+        if is_still(path):
+            raise Refused(415, "this is neither a film nor a photograph that can be read: it is damaged") from None
         return None
     most = limits.megapixels if moving else limits.photograph_megapixels
     if width * height > most * 2**20:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +12,7 @@ from tfen.errors import InputError
 from tfen.faces.detectors import DEFAULT_DETECTOR, DETECTORS, make_detector
 from tfen.inference.analyzer import Analyzer
 from tfen.inference.settings import AnalyzerSettings
-from tfen.models.weights import Loaded, load
+from tfen.models.weights import load
 
 
 class Wishes(BaseModel):
@@ -51,22 +50,28 @@ class JobWishes(Wishes):
 
 @dataclass
 class Analyzers:
-    """Makes the analyzer that a client asks for; each of the weights is loaded once, when it is first needed.
+    """Makes the analyzer that a client asks for.
 
     Args:
-        weights: what may be chosen, the first if nothing is chosen.
+        weights: what may be chosen, the first if nothing is chosen. Page and interface have one list of expressions.
 
     Raises:
-        InputError: the first weights cannot be loaded.
+        InputError: weights cannot be loaded, or tell other expressions than the first.
     """
 
     weights: Sequence[str]
 
     def __post_init__(self) -> None:
-        self._loaded: dict[str, Loaded] = {}
-        self._lock = Lock()
+        self.loaded = {name: load(name) for name in self.weights}
         self.first = self.make(Wishes())
         """With the settings that are taken if nothing is chosen."""
+        self.expressions = self.first.expressions
+        for name, loaded in self.loaded.items():
+            if loaded.expressions != self.expressions:
+                raise InputError(
+                    f"{name} tells {', '.join(loaded.expressions)}, and {self.weights[0]} tells "
+                    f"{', '.join(self.expressions)}: start a server for each"
+                )
 
     def name_of(self, wishes: Wishes) -> str:
         """Return the weights that were chosen.
@@ -91,20 +96,14 @@ class Analyzers:
                 422, f"detector: {wishes.detector!r} is not offered here; choose from {', '.join(detectors())}"
             )
 
-    def load(self, name: str) -> Loaded:
-        with self._lock:
-            if name not in self._loaded:
-                self._loaded[name] = load(name)
-            return self._loaded[name]
-
     def make(self, wishes: Wishes) -> Analyzer:
         """Return an analyzer.
 
         Raises:
-            InputError: weights that cannot be loaded.
+            Refused: weights that are not offered.
         """
         return Analyzer(
-            self.load(self.name_of(wishes)),
+            self.loaded[self.name_of(wishes)],
             settings=AnalyzerSettings(
                 detector=wishes.detector,
                 window=wishes.window,
@@ -116,7 +115,7 @@ class Analyzers:
 
     def live(self) -> Analyzer:
         """Return the analyzer of cameras."""
-        return Analyzer(self.load(self.weights[0]), live=True, window=0.8, smoothing=0.4)
+        return Analyzer(self.loaded[self.weights[0]], live=True, window=0.8, smoothing=0.4)
 
 
 @cache

@@ -301,7 +301,9 @@ def short_stem(name: str) -> str:
 
 def _stem(source: AnalysisInput, state: dict[str, Any]) -> str:
     """Return a name for the source's own files, that no other source has."""
-    plain = {"file": short_stem(source.file.name), "camera": f"camera-{source.name}"}.get(source.kind, "stream")
+    plain = {"file": short_stem(Path(source.name).name or source.file.name), "camera": f"camera-{source.name}"}.get(
+        source.kind, "stream"
+    )
     stem, number = plain, 1
     while stem in state["stems"]:
         number += 1

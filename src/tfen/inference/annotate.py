@@ -51,7 +51,8 @@ class AnnotatedFilm:
         """Time, scale and picture of the frames that wait."""
         self._taken = -1.0
         self._steps: list[tuple[float, dict[int, Result]]] = []
-        self._history: deque[tuple[float, Array]] = deque()
+        self._history: deque[tuple[float, Array, bool]] = deque()
+        """Time, probabilities, and whether anything can be told of the face."""
         self._output: Any = None
         self._stream: Any = None
         self._last = -1
@@ -162,7 +163,8 @@ class AnnotatedFilm:
         height, width = band.shape[:2]
         largest = max(faces, key=lambda face: face.box[2] if face.box else 0, default=None)
         if largest is not None and largest.probabilities is not None:
-            self._history.append((time, np.array([largest.probabilities[name] for name in self._expressions])))
+            levels = np.array([largest.probabilities[name] for name in self._expressions])
+            self._history.append((time, levels, bool(largest.label) and not _doubts(largest)))
         while self._history and self._history[0][0] < time - TIMELINE:
             self._history.popleft()
         names = [_words(name, text) for name in self._expressions]
@@ -182,7 +184,9 @@ class AnnotatedFilm:
             fresh = grid - places[at] <= max(3, round(3 * self._step / TIMELINE * width))
             rows = (np.arange(plot)[::-1, None] + 0.5) / plot
             kind = (rows[..., None] > levels[at][None]).sum(2).clip(0, len(self._expressions) - 1)
-            colours = np.array([rgb(colour_of(name, self._expressions)) for name in self._expressions], np.uint8)
+            kind[:, ~np.array([item[2] for item in self._history])[at]] = -1
+            names_and_none = [*(colour_of(name, self._expressions) for name in self._expressions), UNCLEAR]
+            colours = np.array([rgb(colour) for colour in names_and_none], np.uint8)
             band[:plot, grid[fresh]] = colours[kind][:, fresh]
         x = side = gap // 3
         for name, own in zip(self._expressions, names):

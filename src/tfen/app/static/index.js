@@ -29,6 +29,8 @@ for (const [name, over] of [["dragover", true], ["dragleave", false], ["drop", f
     }
   });
 }
+// A value that cannot be is shown where it is, not behind what is folded.
+$("choose").addEventListener("invalid", () => { $("choose").querySelector("details").open = true; }, true);
 $("choose").addEventListener("submit", (event) => {
   event.preventDefault();
   fail("");
@@ -139,6 +141,7 @@ async function analyze(item) {
     remember();
     tell(item, error.message);
     item.remove.textContent = "Remove";
+    if (item.open) show(item);
     fail(`${item.name}: ${error.message}`);
   }
 }

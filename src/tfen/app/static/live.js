@@ -18,18 +18,20 @@ $("trust").textContent = about.trust.sentences[about.weights[0]];
 
 $("start").addEventListener("click", async () => {
   fail("");
+  $("start").disabled = true; // one camera at a time
   try {
     camera = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });
+    video.srcObject = camera;
+    await video.play();
   } catch {
+    camera?.getTracks().forEach((track) => track.stop());
+    $("start").disabled = false;
     return fail("the camera cannot be used; allow it in the browser, or choose a film");
   }
-  video.srcObject = camera;
-  await video.play();
   nobody();
   $("stage").hidden = $("told").hidden = false;
   $("stop").disabled = false;
-  $("stop").focus(); // before the button that had it is switched off
-  $("start").disabled = true;
+  $("stop").focus(); // the button that had it is switched off
   $("state").textContent = "Connecting";
   socket = new WebSocket(new URL("api/live", location.href).href.replace(/^http/, "ws"));
   socket.binaryType = "arraybuffer";
@@ -99,6 +101,7 @@ function told() {
 function draw() {
   if (!socket) return;
   const now = performance.now() / 1000;
+  if (rows.length && rows.every((row) => now - row.time >= OLD)) nobody(); // no answer came for long
   drawBoxes($("overlay"), rows.filter((row) => row.face !== null && now - row.time < OLD), small.width || 480, small.height || 270);
   requestAnimationFrame(draw);
 }

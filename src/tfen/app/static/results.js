@@ -10,12 +10,16 @@ const FILES = [
 ];
 const HELP = {
   face: "Number of the person in this film, in the order of appearance; or the name that you gave.",
+  name: "What the person is called in tables and exports, if you say it.",
+  same: "Joins this number with another one: a person who was away may have got two.",
   from: "When the face was first seen.", to: "When it was last seen.",
   mostly: "The most frequent label among the results that can be judged.",
   confidence: "Mean probability of the likeliest expression. How often such figures are right is told above.",
   view: "Typical size of the face, its sharpness, and how far it is turned.",
   judged: "Share of the results in which the face was seen well enough and the label is sure enough.",
   share: "Share of the results that can be judged with this label.",
+  results: "How many results there are.", mean: "Mean probability over the results that can be judged.",
+  expression: "The label of all results from onset to offset.",
   onset: "When it became the label.", apex: "When its probability was highest.",
   offset: "When its probability fell below four fifths of the likeliest expression's, or the face was gone.",
   lasts: "From onset to offset.", peak: "The probability at the apex.",
@@ -85,7 +89,7 @@ class View {
   // This browser shows nothing of the film: the annotated one, if there is one, can be shown.
   fallBack() {
     if (this.annotated) return;
-    if (!this.item.status.annotated) return this.without("This browser cannot show the film; its results are below.", false);
+    if (!this.item.status.annotated) return this.without(`This browser cannot show the ${this.item.status.kind}; its results are below.`, false);
     if (!this.item.whole) return this.without("This browser cannot show the film; the one with boxes and labels comes when it is done.", false);
     this.annotated = true;
     this.picture = element("video", { src: `api/jobs/${this.item.id}/film.mp4`, controls: true, playsInline: true, muted: true, ariaLabel: `The film ${this.item.name} with boxes and labels` });
@@ -135,7 +139,7 @@ class View {
   update() {
     const { status, whole } = this.item;
     const late = performance.now() - this.drawn > 400;
-    if (!whole && !late) return;
+    if (!whole && !late && status.state !== "failed") return;
     this.drawn = performance.now();
     const rows = whole?.results ?? this.item.rows;
     this.names = new Map((whole?.summary ?? []).filter((one) => one.name).map((one) => [one.face, one.name]));
@@ -162,15 +166,16 @@ class View {
 
   notice(status) {
     const until = `only the first ${seconds(status.reached)}${status.seconds ? ` of ${seconds(status.seconds)}` : ""} were read`;
-    const text = status.complete === false ? `This film was not read to its end: ${until} (${status.reason}).`
+    const text = status.state === "failed" ? `The analysis failed: ${status.error}. What was found before is shown.`
+      : status.complete === false ? `This film was not read to its end: ${until} (${status.reason}).`
       : status.complete === null ? "The film is still being read; the tables come when it is done." : status.reason;
     $("notice").textContent = text;
     $("notice").hidden = !text;
-    $("notice").classList.toggle("warn", status.complete !== null);
+    $("notice").classList.toggle("warn", status.complete !== null || status.state === "failed");
   }
 
   downloads() {
-    const files = [...FILES, ...(this.item.status.annotated ? [["film.mp4", "Film with boxes"]] : [])];
+    const files = [...FILES.filter(([name]) => !(this.still && name === "elan.eaf")), ...(this.item.status.annotated ? [["film.mp4", "Film with boxes"]] : [])];
     $("downloads").replaceChildren(...files.map(([name, text]) =>
       element("a", { className: "button", href: `api/jobs/${this.item.id}/${name}`, download: "", textContent: text, title: name })));
   }
@@ -187,7 +192,7 @@ class View {
     $("naming").hidden = this.still || !summary.length;
     if (!summary.length) return emptyTable($("people"), this.item.status.complete === false ? "No face was seen in what could be read." : "No face was seen.");
     const columns = [
-      { text: "Face", help: HELP.face }, { text: "Name", left: true }, { text: "Same person as", left: true }, { text: "From", help: HELP.from },
+      { text: "Face", help: HELP.face }, { text: "Name", left: true, help: HELP.name }, { text: "Same person as", left: true, help: HELP.same }, { text: "From", help: HELP.from },
       { text: "To", help: HELP.to }, { text: "Mostly", left: true, help: HELP.mostly }, { text: "Confidence", help: HELP.confidence },
       { text: "View", left: true, help: HELP.view }, { text: "Judged", help: HELP.judged },
       ...expressions.map((name) => ({ text: name, help: HELP.share })),
@@ -218,11 +223,12 @@ class View {
     if (!episodes.length) {
       const part = this.item.status.complete === false ? " in the part that was read" : "";
       return emptyTable($("episodes"), !summary.length ? `No face was seen${part}, so nothing can be said about expressions.`
-        : this.still ? "A photograph has no episodes." : `No expression but neutral was the label for two results in a row${part}.`);
+        : this.still ? "A photograph has no episodes."
+        : ![...this.faces.values()].flat().some(isClear) ? `No face was seen well enough, or no label was sure enough${part}, so nothing can be said about expressions.` : `No expression but neutral was the label for two results in a row${part}.`);
     }
     const views = episodes.map((one) => this.timeline.rowAt(one.face, one.apex));
     table($("episodes"), [
-      { text: "Face", left: true, help: HELP.face }, { text: "Expression", left: true }, { text: "Onset", help: HELP.onset }, { text: "Apex", help: HELP.apex },
+      { text: "Face", left: true, help: HELP.face }, { text: "Expression", left: true, help: HELP.expression }, { text: "Onset", help: HELP.onset }, { text: "Apex", help: HELP.apex },
       { text: "Offset", help: HELP.offset }, { text: "Lasts", help: HELP.lasts }, { text: "Peak", help: HELP.peak }, { text: "View at the apex", left: true, help: HELP.atApex },
     ], episodes.map((one, k) => [
       this.nameOf(one.face), one.expression, this.jump(one.onset), this.jump(one.apex), this.jump(one.offset), seconds(one.duration), percent(one.peak),
@@ -234,11 +240,12 @@ class View {
     const { mark } = this.timeline, where = $("averages");
     if (!mark) return where.replaceChildren();
     const own = element("table");
-    const columns = [{ text: "Face", left: true }, { text: "Results" }, { text: "Judged" }, ...expressions.map((name) => ({ text: name, help: "Mean probability over the results that can be judged." }))];
+    const columns = [{ text: "Face", left: true, help: HELP.face }, { text: "Results", help: HELP.results }, { text: "Judged", help: HELP.judged },
+      { text: "View", left: true, help: HELP.view }, ...expressions.map((name) => ({ text: name, help: HELP.mean }))];
     const rows = [...this.faces].map(([face, all]) => [face, all.filter((row) => row.time >= mark[0] && row.time <= mark[1])]).filter(([, part]) => part.length);
     table(own, columns, rows.map(([face, part]) => {
       const clear = part.filter(isClear);
-      return [this.nameOf(face), `${part.length}`, share(clear.length / part.length),
+      return [this.nameOf(face), `${part.length}`, share(clear.length / part.length), viewOf(typical(part)),
         ...expressions.map((name) => (clear.length ? percent(clear.reduce((sum, row) => sum + row[name], 0) / clear.length) : "–"))];
     }));
     if (!rows.length) emptyTable(own, "No face was seen in this stretch.");
@@ -251,13 +258,12 @@ class View {
     this.item.whole = await ask(`api/jobs/${this.item.id}/people`, {
       method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ people }),
     });
-    this.item.known = people;
     fail("");
     this.update();
   }
 
   apply() {
-    const told = new Map((this.item.known ?? []).map((one) => [one.face, one]));
+    const told = new Map(this.item.whole.people.map((one) => [one.face, { ...one }]));
     for (const field of $("people").querySelectorAll("input, select")) {
       const face = Number(field.dataset.face), one = told.get(face) ?? { face };
       if (field.tagName === "INPUT") one.name = field.value.trim();
@@ -268,7 +274,19 @@ class View {
   }
 }
 
-$("apply").addEventListener("click", () => shown?.apply().catch((error) => fail(error.message)));
-$("undo").addEventListener("click", () => shown?.tell([]).catch((error) => fail(error.message)));
-const described = Object.entries(about.columns).map(([name, text]) => [element("dt", { textContent: name }), element("dd", { textContent: text })]);
-$("columns").replaceChildren(...described.flat());
+// One at a time: what is told anew stands for all that was told before.
+async function once(telling) {
+  $("apply").disabled = $("undo").disabled = true;
+  await telling().catch((error) => fail(error.message));
+  $("apply").disabled = $("undo").disabled = false;
+}
+$("apply").addEventListener("click", () => once(() => shown.apply()));
+$("undo").addEventListener("click", () => once(() => shown.tell([])));
+const described = (texts) => Object.entries(texts).flatMap(([name, text]) => [element("dt", { textContent: name }), element("dd", { textContent: text })]);
+const COLUMNS = {
+  Face: HELP.face, Name: HELP.name, "Same person as": HELP.same, From: HELP.from, To: HELP.to, Mostly: HELP.mostly, Confidence: HELP.confidence,
+  View: HELP.view, Judged: HELP.judged, "An expression": `Faces: ${HELP.share} Averages: ${HELP.mean}`, Results: HELP.results, Expression: HELP.expression,
+  Onset: HELP.onset, Apex: HELP.apex, Offset: HELP.offset, Lasts: HELP.lasts, Peak: HELP.peak, "View at the apex": HELP.atApex,
+};
+$("helps").replaceChildren(...described(COLUMNS));
+$("columns").replaceChildren(...described(about.columns));

@@ -18,6 +18,7 @@ export function send(file, settings, onprogress, signal) {
     };
     request.onerror = () => failed(new Error("the program does not answer; is it still running?"));
     request.onabort = () => failed(new DOMException("cancelled", "AbortError"));
+    signal.throwIfAborted();
     signal.addEventListener("abort", () => request.abort());
     request.send(file);
   });
@@ -26,6 +27,7 @@ export function send(file, settings, onprogress, signal) {
 // Watch a job until it ends: `onrows` is given all rows so far, `onstate` each state. Returns the last state.
 export function watch(id, onrows, onstate, signal) {
   return new Promise((ended, failed) => {
+    signal.throwIfAborted();
     const stream = new EventSource(`api/jobs/${id}/events`);
     let rows = [];
     const stop = (then) => { stream.close(); then(); };
@@ -47,6 +49,7 @@ export function watch(id, onrows, onstate, signal) {
 
 export function pause(time, signal) {
   return new Promise((over, failed) => {
+    signal.throwIfAborted();
     const timer = setTimeout(over, 1000 * time);
     signal.addEventListener("abort", () => { clearTimeout(timer); failed(new DOMException("cancelled", "AbortError")); });
   });

@@ -91,9 +91,10 @@ export class Timeline {
     this.more.textContent = this.all ? `Show the ${SHOWN} faces seen longest` : `Show all ${longest.length} faces`;
     const keep = new Set(shown.map(([face]) => face));
     for (const [face, line] of this.lines) if (!keep.has(face)) { line.remove(); this.lines.delete(face); }
-    for (const [face, rows] of shown) {
+    for (const [k, [face, rows]] of shown.entries()) {
       if (!this.lines.has(face)) this.lines.set(face, this.line(face));
-      this.rows.append(...(this.rows.contains(this.lines.get(face)) && this.inOrder(shown) ? [] : [this.lines.get(face)]));
+      // lines keep their order, so a new one comes between them and none is moved: the focus stays
+      if (this.rows.children[k] !== this.lines.get(face)) this.rows.insertBefore(this.lines.get(face), this.rows.children[k] ?? null);
       this.lines.get(face).firstChild.textContent = this.nameOf(face);
       this.paint(this.lines.get(face).querySelector("canvas"), rows);
     }
@@ -102,11 +103,6 @@ export class Timeline {
     if (document.activeElement !== this.scroll) this.scroll.value = this.scroll.disabled ? 0 : 1000 * this.from / (this.end - length);
     this.shown.textContent = `${seconds(this.from)} to ${seconds(this.to)}`;
     this.place();
-  }
-
-  inOrder(shown) {
-    const there = [...this.rows.children];
-    return there.length === shown.length && shown.every(([face], k) => there[k] === this.lines.get(face));
   }
 
   line(face) {
