@@ -231,7 +231,8 @@ def test_a_fold_trains_on_its_part_and_takes_test_faces_only_where_all_are_asked
         ({}, None, "tfen", (0.01, None)),
         ({"lr_at_random": "over-alpha"}, None, "tfen", (0.002, 0.01)),
         ({"lr_at_random": "over-alpha", "adversary_lr": 0.03}, None, "tfen", (0.002, 0.03)),
-        ({"lr_at_random": "over-alpha"}, "weights", "tfen", (0.01, None)),
+        ({"lr_at_random": "over-alpha"}, "weights", "tfen", (0.002, 0.01)),
+        ({}, "weights", "tfen", (0.01, None)),
         ({"lr_at_random": "over-alpha"}, None, "without-adversarial", (0.01, None)),  # nothing is multiplied there
         ({"lr_at_random": "over-alpha", "matched": True}, None, "without-adversarial", (0.002, 0.01)),
     ],
@@ -259,4 +260,5 @@ def test_a_random_start_has_the_rate_that_it_bears(
     with caplog.at_level("INFO", "tfen"):
         train_network(FrameStore(found, 32, settings.data), list(found.sequences), [], settings, 0, own)
     assert rates == [pytest.approx(expected)] if expected[1] is not None else rates == [expected]
-    assert ("E and T start from random weights" in caplog.text) == (expected[0] < 0.01)
+    whence = "random weights" if start is None else "weights of this program"
+    assert (f"E and T start from {whence}: the learning rate" in caplog.text) == (expected[0] < 0.01)

@@ -146,8 +146,8 @@ class TrainSettings:
     adversary_lr: float | None = None
     """Learning rate of A; nothing means the same."""
     lr_at_random: Literal["same", "over-alpha"] = "same"
-    """over-alpha: where E or T start from random weights and the expression loss is multiplied by alpha, the learning rate of
-    E, D and T is divided by alpha. The paper's rate is too high for such a start (docs/method.md)."""
+    """over-alpha: where E or T start from random weights or from --init, and the expression loss is multiplied by alpha, the
+    learning rate of E, D and T is divided by alpha. The paper's rate is too high for such a start (docs/method.md)."""
     lr_step: int = 100
     """Epochs between falls of the learning rate."""
     lr_gamma: float = 0.1

@@ -1,5 +1,7 @@
 """Starts the server and says where it is."""
 
+import ctypes
+import platform
 import socket
 
 import uvicorn
@@ -11,6 +13,9 @@ from tfen.app.settings import Limits, ServerSettings
 from tfen.errors import InputError
 from tfen.progress import say
 
+M_MMAP_THRESHOLD = -3
+"""Of glibc's mallopt(3): blocks of so many bytes are the system's own."""
+
 
 def serve(settings: ServerSettings, limits: Limits) -> None:
     """Serve until interrupted.
@@ -19,6 +24,7 @@ def serve(settings: ServerSettings, limits: Limits) -> None:
         InputError: the address cannot be listened at, or a setting is unfit.
     """
     host = settings.host
+    _give_memory_back()
     listening = listen_at(host, settings.port)
     port = listening.getsockname()[1]
     app = make_app(settings, limits)
@@ -28,6 +34,15 @@ def serve(settings: ServerSettings, limits: Limits) -> None:
         say(f"{who} who reaches this machine at port {port} can use the page{hint}")
     print(f"{address(host, port)}", flush=True)
     uvicorn.Server(server_config(app, limits)).run(sockets=[listening])
+
+
+def _give_memory_back() -> None:
+    """Have the C library give the memory of large frames back to the system when they are gone, where it is glibc's.
+
+    It keeps what it has freed otherwise: 400 MiB more after a film of 4K.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
 
 def listen_at(host: str, port: int) -> socket.socket:

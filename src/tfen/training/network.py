@@ -85,14 +85,17 @@ def train_network(
 def _with_rate_of_start(settings: Settings, network: TFEN, start: Loaded | None) -> Settings:
     """Return the settings with the learning rate that the network's start bears; see `TrainSettings.lr_at_random`."""
     plan, model = settings.train, settings.model
-    given = start is not None or (model.expression_weights is not None and model.temporal_weights is not None)
+    given = start is None and model.expression_weights is not None and model.temporal_weights is not None
     weighted = plan.alpha > 1 and (network.adversary is not None or plan.matched)
     if plan.lr_at_random == "same" or given or not weighted:
         return settings
     lr = plan.lr / plan.alpha
-    parts = [name for name, own in (("E", model.expression_weights), ("T", model.temporal_weights)) if own is None]
+    parts = [
+        name for name, own in (("E", model.expression_weights), ("T", model.temporal_weights)) if start or own is None
+    ]
     say(
-        f"{' and '.join(parts)} start{'s' if len(parts) == 1 else ''} from random weights: the learning rate of E, D and T is "
+        f"{' and '.join(parts)} start{'s' if len(parts) == 1 else ''} from "
+        f"{'weights of this program' if start else 'random weights'}: the learning rate of E, D and T is "
         f"{lr:g}, that is {plan.lr:g} over alpha; --train.lr-at-random same takes {plan.lr:g}"
     )
     return replace(settings, train=replace(plan, lr=lr, adversary_lr=plan.adversary_lr or plan.lr))
