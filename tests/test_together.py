@@ -46,8 +46,8 @@ def test_two_processes_have_the_losses_of_one_with_the_same_batch(tmp_path: Path
     assert len(alone["steps"]) == len(together["steps"]) == 24
     for k, (a, b) in enumerate(zip(alone["steps"], together["steps"])):
         assert a.keys() == b.keys()
-        # rounding grows tenfold with every step under EC-STFL, whose steps are the last
-        assert b == pytest.approx(a, rel=1e-5 if k < 22 else 1e-4, abs=1e-5), k
+        # rounding grows tenfold with every step under EC-STFL, whose steps are the last, and where features are standardised
+        assert b == pytest.approx(a, rel=1e-5 if k < 22 and "twins_loss" not in a else 1e-4, abs=1e-5), k
     losses = [step["loss"] for step in alone["steps"] if "loss" in step]
     assert np.ptp(losses) > 0.01
     assert {"face_loss", "confusion_loss", "ec_stfl_loss"} <= {name for step in alone["steps"] for name in step}
