@@ -113,7 +113,7 @@ def compare(
             folder = run_folder(out, name, seed, first)
             runs.append(begin(dataset, folder, own, init, minutes=checkpoints.checkpoint_minutes))
     for run, figures in zip(runs, _finished(runs, cluster)):
-        print(f"{run.out.name}: {headline(figures)}")
+        print(headline(figures, run.out.name))
     write_comparison(out, tuple(chosen), seeds)
     print(f"{out}/comparison/index.html")
 
@@ -163,7 +163,7 @@ def sweep(
         for value, own in plans
     ]
     for value, figures in zip(values, _finished(runs, cluster)):
-        print(f"{over} {value}: {headline(figures)}")
+        print(headline(figures, f"{over} {value}"))
     write_sweep(out, over, tuple(values))
     print(f"{out}/sweep/sweep.csv")
 
@@ -291,13 +291,13 @@ def evaluate(
     print(f"{out}/summary.json")
 
 
-def headline(figures: dict[str, Any]) -> str:
-    """Return a run's figures in one line."""
+def headline(figures: dict[str, Any], name: str = "") -> str:
+    """Return a run's figures in one line that begins with a name, or with what was trained."""
     count, planned = figures["folds"], figures["dataset"]["folds"]
     folds = f"{count} of {planned} folds" if count < planned else f"{count} fold{'' if count == 1 else 's'}"
     spread = "" if figures["std"] is None else f", standard deviation {figures['std']:.3f}"
     line = (
-        f"{figures['variant']}: accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f}, WAR {figures['war']:.3f} "
+        f"{name or figures['variant']}: accuracy {figures['accuracy']:.3f}, UAR {figures['uar']:.3f}, WAR {figures['war']:.3f} "
         f"({figures['sequences']} sequences of {figures['people']}, {folds}{spread}; epoch: {figures['epoch_chosen_by']})"
     )
     return "\n".join([line, *(f"not subject-independent: {leak}" for leak in figures["leaks"])])

@@ -88,11 +88,12 @@ def frontier(
         names: Of the runs, in the same order; their folders' names if not given.
     """
     from tfen.evaluation.frontier import write_frontier
+    from tfen.evaluation.leakage import MEASURES
 
     settings = write_frontier(measured, out, names)
     for one in sorted(settings, key=lambda one: -one.accuracy):
-        identity = ", ".join(f"{name} {value:.3f}" for name, value in one.identity.items())
-        print(f"{one.name:<28} accuracy {one.accuracy:.3f}, {identity}")
+        identity = "; ".join(f"{MEASURES[name]} {value:.3f}" for name, value in one.identity.items())
+        print(f"{one.name:<28} accuracy {one.accuracy:.3f}; {identity}")
     print(out)
 
 
