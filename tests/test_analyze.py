@@ -30,6 +30,8 @@ from tfen.errors import InputError
 from tfen.faces.detectors import DEFAULT_DETECTOR, make_detector
 from tfen.faces.pose import pose
 from tfen.inference.analyzer import open_source
+from tfen.inference.annotate import AnnotatedFilm
+from tfen.inference.colours import COLOURS, UNCLEAR, rgb
 from tfen.inference.engine import Engine
 from tfen.inference.episodes import EpisodeFinder
 from tfen.inference.finding import FaceFinder, on_grid
@@ -542,3 +544,23 @@ def test_the_packaged_weights_tell_a_smile_from_a_calm_face(actors: Path) -> Non
         if number == 0:  # the other one's crooked, closed smile is told as contempt
             happy, happier = (np.mean([shares["happiness"] for shares in part]) for part in (before, after))
             assert happier > happy + 0.3, said
+
+
+@pytest.mark.parametrize(("sharpness", "label", "expected"), [
+    (0.6, "happiness", COLOURS["happiness"]), (0.1, "happiness", UNCLEAR), (0.6, None, UNCLEAR),
+])  # fmt: skip
+def test_the_annotated_film_s_timeline_is_grey_where_nothing_can_be_told(
+    tmp_path: Path, sharpness: float, label: str | None, expected: str
+) -> None:
+    film = AnnotatedFilm(tmp_path / "a.mp4", EXPRESSIONS, 0.2)
+    told = {name: float(name == "happiness") for name in EXPRESSIONS}
+    for k in range(10):
+        film.frame(Frame(k, 0.1 * k, np.full((240, 320, 3), 120, np.uint8)))
+        box = (100.0, 60.0, 90.0, 90.0)
+        film.add(Result(0.1 * k, k, 0, box, size=90, sharpness=sharpness, yaw=0, pitch=0, probabilities=told,
+                        label=label, confidence=0.9))  # fmt: skip
+    film.close()
+    with av.open(str(tmp_path / "a.mp4")) as made:
+        last = list(made.decode(video=0))[-1].to_ndarray(format="rgb24")
+    newest = last[245, -6:].mean(0)  # in the band below the picture, at its right edge
+    assert np.abs(newest - rgb(expected)).max() < 25

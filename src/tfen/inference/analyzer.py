@@ -69,7 +69,7 @@ class Result:
     label: str | None = None
     """The likeliest expression, or None where the confidence is below the least that was asked for."""
     confidence: float | None = None
-    """Its probability, calibrated on people whom the weights had never seen."""
+    """Its probability, at the temperature that the weights were calibrated to; 1 if they were not."""
 
 
 @dataclass
