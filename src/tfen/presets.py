@@ -98,9 +98,14 @@ PRESETS = Choices(
             "weights for faces of strangers: E and T alone, grey, mild augmentation",
             _RELEASE,
         ),
-        "synth-fast-adversary": Preset(
-            "as synth, A learns three times as fast: less of identity at the same accuracy (docs/evidence.md)",
-            {**_SYNTH, "train": {**_SYNTH["train"], "adversary_lr": 0.009}},
+        "synth-twins": Preset(
+            "as synth, for sets of `tfen synth --twins`: E, F, D and T without A, and twins look alike in TFE, which takes out "
+            "most of the person (docs/evidence.md)",
+            {
+                **_SYNTH,
+                "model": {**_SYNTH["model"], "variant": "without-adversarial"},
+                "train": {**_SYNTH["train"], "epochs": 40, "twins": 8.0, "twins_ramp": 20.0},
+            },
         ),
     },
 )
