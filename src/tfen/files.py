@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -103,12 +104,10 @@ def write_yaml(path: Path, value: Any) -> None:
 
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file; `what` names it in the error."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise InputError(f"{path} is not {what}: it is no ordinary file")
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise InputError(f"{path} is not {what}: it is no ordinary file")
         return json.loads(path.read_text(encoding="utf-8"))
-    except InputError:
-        raise
     except FileNotFoundError:
         raise InputError(f"{path} is missing: expected {what}") from None
     except (ValueError, RecursionError, OSError) as error:

@@ -26,6 +26,7 @@ $("start").addEventListener("click", async () => {
   } catch {
     camera?.getTracks().forEach((track) => track.stop());
     $("start").disabled = false;
+    $("start").focus();
     return fail("the camera cannot be used; allow it in the browser, or choose a film");
   }
   nobody();

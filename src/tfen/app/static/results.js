@@ -275,10 +275,12 @@ class View {
 }
 
 // One at a time: what is told anew stands for all that was told before.
-async function once(telling) {
-  $("apply").disabled = $("undo").disabled = true;
-  await telling().catch((error) => fail(error.message));
-  $("apply").disabled = $("undo").disabled = false;
+let telling = false;
+async function once(tell) {
+  if (telling) return;
+  telling = true;
+  await tell().catch((error) => fail(error.message));
+  telling = false;
 }
 $("apply").addEventListener("click", () => once(() => shown.apply()));
 $("undo").addEventListener("click", () => once(() => shown.tell([])));
