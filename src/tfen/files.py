@@ -4,7 +4,6 @@ import csv
 import errno
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -104,14 +103,14 @@ def write_yaml(path: Path, value: Any) -> None:
 
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file; `what` names it in the error."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
-        raise InputError(f"{path} is not {what}: it is no ordinary file")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if not path.exists() or path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: expected {what}") from None
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path} is not {what}: {error}") from None
+    raise InputError(f"{path} is not {what}: it is no ordinary file")  # a pipe, which would be waited for
 
 
 def read_values(path: Path, what: str, needed: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
