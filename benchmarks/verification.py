@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.metrics import roc_auc_score
 
 from tfen.data.clips import FrameStore
@@ -28,6 +29,7 @@ def same_person(x: np.ndarray, subjects: np.ndarray, smiling: np.ndarray) -> flo
     return float(roc_auc_score(same.ravel(), likeness.ravel()))
 
 
+@torch.no_grad()
 def main() -> None:
     photographs = open_set(Path(sys.argv[1]))
     sequences = [one for one in photographs.sequences if one.expression in ("neutral", "happiness")]
@@ -43,7 +45,7 @@ def main() -> None:
             found = extract(there, sequences).clips
             place = "TFE" if "TFE" in found else "E"
             batches = there.clips(sequences).testing(32)
-            happiness = np.concatenate([fold.network(batch.clips).detach().numpy() for batch in batches])
+            happiness = np.concatenate([fold.network(batch.clips).numpy() for batch in batches])
             score = happiness[:, dataset.expressions.index("happiness")]
             rows.append(
                 (

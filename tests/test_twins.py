@@ -59,7 +59,8 @@ def test_the_loss_is_the_ratio_of_mean_squared_distances() -> None:
             elif takes[i] >= 0:
                 twins.append(distance)
     loss = twins_loss(torch.tensor(z), torch.tensor(takes))
-    assert float(loss) == pytest.approx(np.mean(twins) / np.mean(others), rel=1e-4)
+    assert float(loss) == pytest.approx(np.mean(twins) / np.mean(others), rel=1e-5)
+    assert float(twins_loss(torch.tensor(z * 100), torch.tensor(takes))) == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_a_feature_that_is_always_the_same_counts_for_nothing() -> None:

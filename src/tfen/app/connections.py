@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
-from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-TOO_MANY = JSONResponse({"error": "too many connections; try again later"}, 503, {"Connection": "close"})
+from tfen.app.guard import failure
+
+TOO_MANY = failure(503, "too many connections; try again later")
 
 
 def patient_for(seconds: float, most: int) -> type[H11Protocol]:

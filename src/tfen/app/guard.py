@@ -86,7 +86,7 @@ class Guard:
             try:
                 receive = await _at_once(receive, self._patience)
             except Refused as error:
-                answer = _failure(error.status, error.sentence)
+                answer = failure(error.status, error.sentence)
         if answer is None and scope["path"] == "/login" and self._token is not None:
             answer = await self._login(Request(scope, receive))
         try:
@@ -101,10 +101,10 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._names.accepts(host):
-            return _failure(400, f"this server is not known as {_host_of(host)[:100]!r}; see `tfen app --allow-host`")
+            return failure(400, f"this server is not known as {_host_of(host)[:100]!r}; see `tfen app --allow-host`")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
         if changes and not _same_origin(headers):
-            return _failure(403, "pages from elsewhere may not use this server")
+            return failure(403, "pages from elsewhere may not use this server")
         if self._token is None or scope["path"] in OPEN or self._knows_token(scope, headers):
             return None
         if (
@@ -113,7 +113,7 @@ class Guard:
             and not scope["path"].startswith("/api")
         ):
             return _login_page(401)
-        return _failure(401, "a token is needed: send `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
+        return failure(401, "a token is needed: send `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
 
     def _knows_token(self, scope: Any, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
@@ -194,7 +194,8 @@ def _login_page(status: int, trouble: str = "") -> Response:
     return HTMLResponse(page.replace("<!-- trouble -->", trouble), status)
 
 
-def _failure(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+def failure(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer that closes the connection, in the one form that all failures have."""
     return JSONResponse({"error": sentence}, status, {"Connection": "close", **(headers or {})})
 
 

@@ -14,10 +14,12 @@ from defusedxml.ElementTree import parse
 from tfen.app.answers import Person
 from tfen.app.jobs import Job
 from tfen.app.uploads import Refused
+from tfen.files import read_csv, write_csv
 from tfen.inference.analysis import Wanted, analyze
 from tfen.inference.analyzer import Result
 from tfen.inference.inputs import AnalysisInput
 from tfen.inference.rows import escaped
+from tfen.inference.tables import FILES
 from tfen.inference.workbook import write_workbook
 from tfen.video.reading import Frame, ReadReport
 
@@ -145,14 +147,8 @@ def tell_anew(job: Job, people: Sequence[Person], expressions: Sequence[str]) ->
 
 def _tell_of_reading(before: Path, now: Path) -> None:
     """Write how the film was read as it was told before, with the number of faces as it is now."""
-    with now.open(newline="", encoding="utf-8") as file:
-        faces = [row["faces"] for row in csv.DictReader(file)]
-    with before.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    with now.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "faces": count} for row, count in zip(rows, faces, strict=True))
+    rows, told = (read_csv(path, FILES, "a table of files") for path in (before, now))
+    write_csv(now, FILES, ({**row, "faces": own["faces"]} for row, own in zip(rows, told, strict=True)))
 
 
 def _name_rows(path: Path, names: Mapping[int, str]) -> None:
