@@ -27,6 +27,7 @@ from tfen import Analyzer, Result
 from tfen.cli import main
 from tfen.config import TestTimeAugmentation
 from tfen.errors import InputError
+from tfen.faces.detection import Face
 from tfen.faces.detectors import DEFAULT_DETECTOR, make_detector
 from tfen.faces.pose import pose
 from tfen.inference.analyzer import open_source
@@ -154,6 +155,40 @@ def test_who_crosses_leaves_and_comes_back_keeps_the_number_and_after_a_cut_nobo
     cut = centres(lambda t: paste(back, one, 200, 90) if t < 2 else paste(other, two, 200, 90))
     assert set(cut) == {0, 1}
     assert max(time for time, _ in cut[0]) < 2 <= min(time for time, _ in cut[1])
+
+
+class Counting:
+    """A detector that counts how often it is asked."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.inner, self.asked = make_detector(DEFAULT_DETECTOR), 0
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        self.asked += 1
+        return self.inner.detect(image)
+
+
+def test_the_detector_looks_again_every_third_step_and_where_a_face_is_lost_new_or_cut_to(actors: Path) -> None:
+    one, two, back = actor(actors, "s0000-happiness"), actor(actors, "s0001-neutral"), scene(1)
+    detector = Counting()
+    finder = FaceFinder(detector, 40, 5)
+
+    def step(image: np.ndarray) -> tuple[int, int, int]:
+        """Return how often the detector was asked, how many faces there are, and how many it has a score for."""
+        before = detector.asked
+        faces = finder.faces(image)
+        return detector.asked - before, len(faces), sum(face.score > 0 for face in faces)
+
+    alone = [step(paste(back, one[0], 100 + 4 * k, 90)) for k in range(7)]
+    assert alone == [(1, 1, 1), (0, 1, 1), (0, 1, 1)] * 2 + [(1, 1, 1)]
+    both = paste(paste(back, one[0], 124, 90), two[0], 500, 90)
+    assert [count for _, count, _ in (step(both) for _ in range(3))][-1] == 2
+    assert [step(back)[:2] for _ in range(2)] == [(1, 0), (1, 0)]  # all lost: looked at at once, and at every step
+    assert step(paste(back, one[0], 100, 90))[:2] == (1, 1)
+    other = 255 - scene(7)
+    assert step(paste(other, two[0], 300, 90))[:2] == (1, 1)
 
 
 @pytest.mark.parametrize("views", [1, 6])

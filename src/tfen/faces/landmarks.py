@@ -161,9 +161,9 @@ class Landmarker:
         """Return the same for several faces of a picture; quicker than one by one."""
         return self._look(image, [_around_box(box) for box in boxes])
 
-    def follow(self, image: Array, before: Array) -> tuple[Array, float]:
-        """Return landmarks and doubt of a face whose landmarks in an earlier frame are known; no box is needed."""
-        return self._look(image, [around(before)])[0]
+    def follow_all(self, image: Array, before: Sequence[Array]) -> list[tuple[Array, float]]:
+        """Return landmarks and doubt of faces whose landmarks in an earlier frame are known; no boxes are needed."""
+        return self._look(image, [around(points) for points in before])
 
     def _look(self, image: Array, places: Sequence[tuple[Array, float]]) -> list[tuple[Array, float]]:
         """Look at squares (centre, side), each time around what was found before."""

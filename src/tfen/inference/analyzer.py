@@ -51,7 +51,7 @@ class Result:
     box: Box | None = None
     """Left, top, width, height in pixels."""
     score: float | None = None
-    """How sure the detector was, on its own scale; 0 where the face was followed by its landmarks."""
+    """How sure the detector was when it looked last, on its own scale; 0 where it did not see the face then."""
     size: float | None = None
     """Side of the face, pixels; below 40 little can be told."""
     sharpness: float | None = None

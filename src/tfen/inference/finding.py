@@ -24,14 +24,16 @@ BORDER = 0.25
 """Width of the border around a photograph in which no face was found, in its sides."""
 FOLLOWED = 1.0
 """Seconds for which a face is followed by its landmarks alone when the detector does not see it."""
+DETECTED = 0.6
+"""Seconds after which the detector looks again while all faces are followed well."""
 GREY_OF_CUT, SHAPE_OF_CUT = 0.12, 0.5
 """A cut: mean difference of small grey pictures (of 1) above the one, correlation below the other."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A face in a frame: its number, box (left, top, width, height in pixels), how sure the detector was (0: it did not
-    see the face, which was followed by its landmarks), landmarks (68, 2), pose in degrees, sharpness, and the crop."""
+    """A face in a frame: its number, box (left, top, width, height in pixels), how sure the detector was when it looked
+    last (0: it did not see the face, which was followed by its landmarks), landmarks (68, 2), pose in degrees, sharpness, and the crop."""
 
     face: int
     box: Box
@@ -42,6 +44,15 @@ class Seen:
     roll: float
     sharpness: float
     crop: Array
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A face in a picture before it has a number: its landmarks, where it is cut out, and the detector's score."""
+
+    points: Array
+    place: Place
+    score: float
 
 
 @dataclass(frozen=True)
@@ -111,8 +122,11 @@ class FaceFinder:
         self._detector, self._size = detector, size
         self._landmarker = packaged_landmarker(device)
         self._tracker = FaceTracker(rate)
-        self._patience = max(1, round(FOLLOWED * rate))
+        self._patience, self._often = max(1, round(FOLLOWED * rate)), max(1, round(DETECTED * rate))
+        self._since = 0
+        """Steps since the detector looked."""
         self._alone: dict[int, int] = {}
+        """For how many steps each face was followed that the detector did not see when it looked."""
         self._before: list[Seen] = []
         self._small: Array | None = None
 
@@ -122,7 +136,7 @@ class FaceFinder:
         for number, frame in frames:
             new = shown is not frame
             if new:
-                self._before = self.faces(frame.image)
+                self.faces(frame.image)
                 shown = frame
             yield Step(number, Moment(frame.number, frame.time), self._before, new)
 
@@ -131,39 +145,51 @@ class FaceFinder:
         if self._is_cut(image):
             self._tracker.cut()
             self._before = []
-        accepted: list[tuple[Array, Place, float]] = []
-
-        def accept(points: Array, score: float) -> bool:
-            place = place_from_landmarks(points, "eyes")
-            if _taken(place, [own for _, own, _ in accepted]):
-                return False
-            accepted.append((points, place, score))
-            return True
-
-        for face, points in confirmed(image, self._detector.detect(image), self._landmarker):
-            accept(points, face.score)
-        alone = {}
-        for one in self._before:
-            waited = self._alone.get(one.face, 0) + 1
-            place = place_from_landmarks(one.points, "eyes")
-            if waited > self._patience or _taken(place, [own for _, own, _ in accepted]):
-                continue
-            points, doubt = self._landmarker.follow(image, one.points)
-            if doubt <= MOST_DOUBT and accept(points, 0.0):
-                alone[one.face] = waited
-        self._alone = alone
-        boxes = [_box(place) for _, place, _ in accepted]
+        found = self._followed(image) if self._before and self._since + 1 < self._often else None
+        self._since = 0 if found is None else self._since + 1
+        if found is None:
+            found = self._detected(image)
+        boxes = [_box(own.place) for own in found]
         numbers = self._tracker.update(boxes)
-        return [
-            self._seen(image, number, box, *own)
-            for number, box, own in sorted(zip(numbers, boxes, accepted), key=lambda item: item[0])
+        self._before = [
+            self._seen(image, number, box, own)
+            for number, box, own in sorted(zip(numbers, boxes, found), key=lambda item: item[0])
         ]
+        return self._before
 
-    def _seen(self, image: Array, number: int, box: Box, points: Array, place: Place, score: float) -> Seen:
-        crop = cut(image, place, self._size)
+    def _followed(self, image: Array) -> list[_Found] | None:
+        """Return all faces of the picture before where their landmarks are now, or None if one of them is lost."""
+        patient = [one for one in self._before if self._alone.get(one.face, 0) < self._patience]
+        found: list[_Found] = []
+        for one, (points, doubt) in zip(patient, self._landmarker.follow_all(image, [own.points for own in patient])):
+            if doubt > MOST_DOUBT or not _add(found, points, one.score):
+                return None
+        self._alone = {face: waited + 1 for face, waited in self._alone.items() if waited < self._patience}
+        return found
+
+    def _detected(self, image: Array) -> list[_Found]:
+        """Return the faces that the detector sees, and those of the picture before that the landmarks still find."""
+        found: list[_Found] = []
+        for face, points in confirmed(image, self._detector.detect(image), self._landmarker):
+            _add(found, points, face.score)
+        missed = [
+            one
+            for one in self._before
+            if self._alone.get(one.face, 0) < self._patience
+            and not _taken(place_from_landmarks(one.points, "eyes"), found)
+        ]
+        alone = {}
+        for one, (points, doubt) in zip(missed, self._landmarker.follow_all(image, [own.points for own in missed])):
+            if doubt <= MOST_DOUBT and _add(found, points, 0.0):
+                alone[one.face] = self._alone.get(one.face, 0) + 1
+        self._alone = alone
+        return found
+
+    def _seen(self, image: Array, number: int, box: Box, found: _Found) -> Seen:
+        crop = cut(image, found.place, self._size)
         grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA)
         sharp = float(cv2.Laplacian(grey, cv2.CV_64F).std() / (grey.std() + 1.0))
-        return Seen(number, box, score, points, *pose(points), sharp, crop)
+        return Seen(number, box, found.score, found.points, *pose(found.points), sharp, crop)
 
     def _is_cut(self, image: Array) -> bool:
         small = cv2.resize(image, (32, 18), interpolation=cv2.INTER_AREA).mean(2) / 255
@@ -202,7 +228,17 @@ def _box(place: Place) -> Box:
     return place.x - place.side / 2, place.y - place.side / 2, place.side, place.side
 
 
-def _taken(place: Place, others: list[Place]) -> bool:
+def _taken(place: Place, found: list[_Found]) -> bool:
     return any(
-        np.hypot(place.x - other.x, place.y - other.y) < SAME_PLACE * max(place.side, other.side) for other in others
+        np.hypot(place.x - other.place.x, place.y - other.place.y) < SAME_PLACE * max(place.side, other.place.side)
+        for other in found
     )
+
+
+def _add(found: list[_Found], points: Array, score: float) -> bool:
+    """Add a face to those of a picture, and tell whether it was not there already."""
+    place = place_from_landmarks(points, "eyes")
+    if _taken(place, found):
+        return False
+    found.append(_Found(points, place, score))
+    return True
