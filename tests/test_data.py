@@ -17,6 +17,8 @@ from tfen.data.sampling import middle_frames, random_frames
 from tfen.data.transforms import (
     augmented,
     centre_crop,
+    coarser,
+    coarser_at_once,
     crop_and_flip,
     gathered_windows,
     normalised,
@@ -327,6 +329,46 @@ def test_frames_that_lie_on_a_card_give_the_same_clips(
         for plain, card in zip(*batches, strict=True):
             assert plain.sequences == card.sequences
             assert torch.equal(plain.clips, card.clips)
+
+
+@pytest.mark.parametrize("augment", ["paper", "strong"])
+@pytest.mark.parametrize("skip", [0, 1])
+def test_batches_that_are_made_together_are_those_that_are_made_one_by_one(
+    tiny_set: Path, monkeypatch: pytest.MonkeyPatch, augment: str, skip: int
+) -> None:
+    found = open_set(tiny_set)
+    clips = Clips(FrameStore(found, 32, DataSettings(augment=augment)), list(found.sequences), 3, 32)  # type: ignore[arg-type]
+    alone = list(clips.training(1, 5, seed=0, skip=skip))
+    monkeypatch.setattr(Clips, "_batches_at_once", lambda self, batch_size: 2)
+    together = list(clips.training(1, 5, seed=0, skip=skip))
+    assert len(alone) == len(together) >= 2
+    for one, other in zip(alone, together, strict=True):
+        assert one.sequences == other.sequences
+        for name in ("clips", "expressions", "faces", "takes"):
+            assert torch.equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.mark.parametrize(("size", "batch", "expected"), [(64, 24, 4), (112, 32, 2), (224, 32, 1)])
+def test_small_batches_are_made_together_on_an_accelerator_alone(
+    tiny_set: Path, size: int, batch: int, expected: int
+) -> None:
+    found = open_set(tiny_set)
+    for device, times in (("cpu", 1), ("meta", expected)):
+        clips = Clips(
+            FrameStore(found, size, DataSettings()), list(found.sequences), 5, size, device=torch.device(device)
+        )
+        assert clips._batches_at_once(batch) == times
+
+
+@pytest.mark.parametrize("size", [9, 16])
+def test_clips_become_coarser_alike_one_by_one_or_at_once(size: int) -> None:
+    clips = torch.from_numpy(np.random.default_rng(0).random((size, 2, 3, size, size), np.float32))
+    pixels = list(range(size))  # 0: as it is
+    at_once, one_by_one = coarser_at_once(clips, pixels), coarser(clips.clone(), pixels)
+    assert torch.equal(at_once[0], clips[0])
+    assert torch.allclose(at_once, one_by_one, atol=1e-5)
+    assert (one_by_one[3] - clips[3]).abs().max() > 0.1
+    assert at_once[1].var((2, 3)).max() < 1e-9  # a single pixel
 
 
 def test_windows_are_the_same_cut_out_one_by_one_or_gathered() -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -135,6 +135,10 @@ class CardFrames:
         return start
 
 
+AT_ONCE, AT_ONCE_BYTES = 4, 64 * 2**20
+"""Batches that an accelerator makes together at most, and bytes of their normalised clips."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Normalised clips (B, S, 3, H, W), expression and face labels (B,), and the sequences they came from.
@@ -147,6 +151,17 @@ class Batch:
     faces: Tensor
     takes: Tensor
     sequences: tuple[SequenceRecord, ...]
+
+    def parted(self, sizes: list[int]) -> "list[Batch]":
+        """Return the batches of these sizes that it is made of."""
+        if len(sizes) == 1:
+            return [self]
+        tensors = (own.split(sizes) for own in (self.clips, self.expressions, self.faces, self.takes))
+        ends = np.cumsum(sizes).tolist()
+        return [
+            Batch(clips, expressions, faces, takes, self.sequences[end - size : end])
+            for clips, expressions, faces, takes, end, size in zip(*tensors, ends, sizes, strict=True)
+        ]
 
 
 class Clips:
@@ -225,12 +240,22 @@ class Clips:
             places = [np.split(group, parts)[part] for group in even if len(group) >= 2 * parts]
         share = min(1.0, epoch / (self.store.settings.augment_ramp + 1))
 
-        def load(places: np.ndarray) -> Batch:
+        def load(groups: list[np.ndarray]) -> list[Batch]:
+            places = np.concatenate(groups)
             rngs = [np.random.default_rng([seed, epoch, 4, place]) for place in first[places]]
             own = [np.random.default_rng([seed, epoch, 6, place]) for place in places] if together > 1 else rngs
-            return self._training_batch(order[places], rngs, own, share)
+            return self._training_batch(order[places], rngs, own, share).parted([len(group) for group in groups])
 
-        return ahead(load, places[skip:])
+        several = self._batches_at_once(batch_size)
+        chunks = [places[k : k + several] for k in range(skip, len(places), several)]
+        return chain.from_iterable(ahead(load, chunks))
+
+    def _batches_at_once(self, batch_size: int) -> int:
+        """Return how many batches are made together: on an accelerator several small ones, each step of which takes as long
+        to start as that of a large one."""
+        if self.device.type == "cpu":
+            return 1
+        return max(1, min(AT_ONCE, AT_ONCE_BYTES // (batch_size * self.frames * 3 * self.image_size**2 * 4)))
 
     def _order(self, rng: np.random.Generator, together: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the order of an epoch's sequences, and the place of the first of its twins for each place."""

@@ -4,8 +4,9 @@ All frames of a clip are treated alike: one crop, one flip, one change of light.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -121,91 +122,143 @@ def strong(
         bend: whether proportions and the flatness of the light are changed, too.
         own: random numbers of each clip for all that does not move the face; None: those of `rngs`.
     """
-    own = rngs if own is None else own
-    draws = _Draws(own, strength, clips_BSHWC.device)
-    clips = _other_light(clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255, draws)
-    clips = _moved(clips, size, _Draws(rngs, strength, clips_BSHWC.device), draws, bend)
-    for clip, rng in zip(clips, own, strict=True):
-        if rng.random() < 0.5 * strength:
-            low = functional.interpolate(clip, size=int(size * rng.uniform(0.35, 0.9)), mode="area")
-            clip.copy_(functional.interpolate(low, size=size, mode="bilinear"))
-    return _damaged(normalised(_shaded(clips, draws, bend), normalise), draws)
+    drawn = _drawn(rngs, rngs if own is None else own, strength, clips_BSHWC.shape[1], size, bend, clips_BSHWC.device)
+    clips = _other_light(clips_BSHWC.permute(0, 1, 4, 2, 3).float() / 255, drawn)
+    clips = _moved(clips, size, drawn, bend)
+    clips = coarser(clips, drawn.pixels)
+    return _damaged(normalised(_shaded(clips, drawn, bend), normalise), drawn)
 
 
 @dataclass(frozen=True)
-class _Draws:
-    """Random numbers of each clip, on the device of the clips; the order in which they are drawn is part of the result."""
+class _Drawn:
+    """The random numbers of each clip, on the device of the clips but for `pixels`."""
 
-    rngs: Rngs
-    strength: float
-    device: torch.device = CPU
+    values: dict[str, Tensor]
+    """By name (`NUMBERS`), each (B,) or (B, count)."""
+    grain: Tensor
+    """Of each pixel, (B, S, 3, size, size)."""
+    pixels: list[int]
+    """Along a side, what the camera has; 0: no fewer than the clip."""
 
-    def each(self, draw_one: Callable[[np.random.Generator], object]) -> Tensor:
-        """Return what is drawn for each clip, (B, ...)."""
-        return on_device(torch.from_numpy(np.array([draw_one(rng) for rng in self.rngs], np.float32)), self.device)
-
-    def even(self, spread: float) -> Tensor:
-        """Return an even number within +-spread, times the strength, of each clip, (B, 1, 1, 1, 1)."""
-        drawn = self.each(lambda rng: rng.uniform(-spread, spread) * self.strength)
-        return drawn.view(len(self.rngs), 1, 1, 1, 1)
+    def of(self, name: str) -> Tensor:
+        """Return one number of each clip, (B, 1, 1, 1, 1)."""
+        return self.values[name].view(-1, 1, 1, 1, 1)
 
 
-def _other_light(clips: Tensor, draws: _Draws) -> Tensor:
+NUMBERS = {
+    "gamma": 1, "cast": 3, "fade": 1, "turn": 1, "scale": 1, "flip": 1, "across": 1, "down": 1, "knots": 50, "flatter": 1,
+    "ramp_across": 1, "ramp_down": 1, "noise": 1, "piece": 5,
+}  # fmt: skip
+"""Drawn numbers of a clip, in the order in which they lie beside each other."""
+
+
+def _drawn(rngs: Rngs, own: Rngs, strength: float, frames: int, size: int, bend: bool, device: torch.device) -> _Drawn:
+    """Draw everything for all clips at once, so that it goes to an accelerator in two pieces.
+
+    The order of drawing is part of the result.
+    """
+    table = np.zeros((len(rngs), sum(NUMBERS.values())), np.float32)
+    grain, pixels = np.empty((len(rngs), frames, 3, size, size), np.float32), []
+    for rng, mine, row, grains in zip(rngs, own, table, grain, strict=True):
+
+        def even(spread: float, source: np.random.Generator) -> float:
+            return source.uniform(-spread, spread) * strength
+
+        row[0], row[1:4], row[4] = even(0.6, mine), mine.normal(1, 0.06 * strength, 3), mine.random() < 0.3 * strength
+        row[5:7] = even(0.17, rng), even(0.16, rng)
+        row[7:10] = -1 if rng.random() < 0.5 else 1, even(0.1, rng), even(0.1, rng)
+        if bend:
+            row[10:60] = mine.normal(0, 0.03 * strength, 50) * mine.random()
+        pixels.append(int(size * mine.uniform(0.35, 0.9)) if mine.random() < 0.5 * strength else 0)
+        if bend:
+            row[60] = even(0.8, mine)
+        row[61:63] = even(0.6, mine), even(0.6, mine)
+        mine.standard_normal(dtype=np.float32, out=grains)
+        row[63] = mine.uniform(0, 0.2 * strength)
+        if mine.random() < 0.35 * strength:
+            height, width = (int(size * x) for x in mine.uniform(0.12, 0.42, 2))
+            top, left = int(mine.integers(0, size - height)), int(mine.integers(0, size - width))
+            row[64:] = top, top + height, left, left + width, math.tanh(mine.standard_normal())
+    numbers = on_device(torch.from_numpy(table), device).split(list(NUMBERS.values()), 1)
+    values = {name: own.squeeze(1) for name, own in zip(NUMBERS, numbers, strict=True)}
+    return _Drawn(values, on_device(torch.from_numpy(grain), device), pixels)
+
+
+def _other_light(clips: Tensor, drawn: _Drawn) -> Tensor:
     """Return clips in [0, 1] with another gamma and colour cast, some of them grey."""
-    clips = clips.clamp(1e-3, 1) ** torch.exp(draws.even(0.6))
-    clips = clips * draws.each(lambda rng: rng.normal(1, 0.06 * draws.strength, (1, 3, 1, 1)))
-    fade = draws.each(lambda rng: rng.random() < 0.3 * draws.strength).view(len(clips), 1, 1, 1, 1)
+    clips = clips.clamp(1e-3, 1) ** torch.exp(drawn.of("gamma"))
+    clips = clips * drawn.values["cast"].view(-1, 1, 3, 1, 1)
+    fade = drawn.of("fade")
     return clips * (1 - fade) + clips.mean(2, keepdim=True) * fade
 
 
-def _moved(clips: Tensor, size: int, draws: _Draws, own: _Draws, bend: bool) -> Tensor:
-    """Return clips turned, scaled, shifted, mirrored and, if asked for, bent by `own`, (B, S, 3, size, size)."""
+def _moved(clips: Tensor, size: int, drawn: _Drawn, bend: bool) -> Tensor:
+    """Return clips turned, scaled, shifted, mirrored and, if asked for, bent, (B, S, 3, size, size)."""
     count, frames = clips.shape[:2]
-    turn, scale = draws.even(0.17).flatten(), size / clips.shape[-1] * (1 + draws.even(0.16).flatten())
-    flip = draws.each(lambda rng: -1.0 if rng.random() < 0.5 else 1.0)
+    turn, scale, flip, across, down = (drawn.values[name] for name in ("turn", "scale", "flip", "across", "down"))
+    scale = size / clips.shape[-1] * (1 + scale)
     cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
-    across, down = draws.even(0.1).flatten(), draws.even(0.1).flatten()
     affine = torch.stack([torch.stack([cos * flip, -sin, across], 1), torch.stack([sin * flip, cos, down], 1)], 1)
     shape = [count * frames, 3, size, size]
     grid = functional.affine_grid(affine.repeat_interleave(frames, 0), shape, align_corners=False)
     if bend:
-        knots = own.each(lambda rng: rng.normal(0, 0.03 * own.strength, (2, 5, 5)) * rng.random())
+        knots = drawn.values["knots"].view(-1, 2, 5, 5)
         field = functional.interpolate(knots, size=(size, size), mode="bicubic")
         grid = grid + 2 * field.permute(0, 2, 3, 1).repeat_interleave(frames, 0)
     flat = functional.grid_sample(clips.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
     return flat.unflatten(0, (count, frames))
 
 
-def _shaded(clips: Tensor, draws: _Draws, bend: bool) -> Tensor:
+def coarser(clips_BSCHW: Tensor, pixels: Sequence[int]) -> Tensor:
+    """Return clips as a camera with fewer pixels along a side would show them, drawn out again; 0: as they are.
+
+    One by one on a processor, and all at once on an accelerator, which waits for every step that is started.
+    """
+    if clips_BSCHW.device.type != "cpu":
+        return coarser_at_once(clips_BSCHW, pixels)
+    size = clips_BSCHW.shape[-1]
+    for clip, low in zip(clips_BSCHW, pixels, strict=True):
+        if low:
+            small = functional.interpolate(clip, size=low, mode="area")
+            clip.copy_(functional.interpolate(small, size=size, mode="bilinear"))
+    return clips_BSCHW
+
+
+def coarser_at_once(clips_BSCHW: Tensor, pixels: Sequence[int]) -> Tensor:
+    """Return the same by one product from either side: to average and to draw out are linear, along each side alone."""
+    device = clips_BSCHW.device
+    lines = _lines(clips_BSCHW.shape[-1], device)[on_device(torch.tensor(pixels), device)][:, None, None]
+    there = on_device(torch.tensor(pixels), device).view(-1, 1, 1, 1, 1) > 0
+    return torch.where(there, lines @ clips_BSCHW @ lines.mT, clips_BSCHW)
+
+
+@cache
+def _lines(size: int, device: torch.device) -> Tensor:
+    """Return what makes a line of pixels coarser and draws it out again, for 0 (as it is), 1, ... pixels, (size, size, size)."""
+    one = torch.eye(size)[None]
+    coarse = (functional.interpolate(one, size=low, mode="area") for low in range(1, size))
+    out = [one, *(functional.interpolate(line, size=size, mode="linear").mT for line in coarse)]
+    return torch.cat(out).to(device)
+
+
+def _shaded(clips: Tensor, drawn: _Drawn, bend: bool) -> Tensor:
     """Return clips under a gradient of light and, if asked for, with flatter light."""
     size = clips.shape[-1]
     ramp = torch.linspace(-0.5, 0.5, size, device=clips.device)
     if bend:
         shade = functional.interpolate(clips.flatten(0, 1), size=6, mode="area")
         shade = functional.interpolate(shade, size=size, mode="bilinear").unflatten(0, clips.shape[:2])
-        clips = clips - draws.even(0.8).abs() * (shade - shade.mean((2, 3, 4), keepdim=True))
-    return clips * (1 + draws.even(0.6) * ramp.view(1, size) + draws.even(0.6) * ramp.view(size, 1)).clamp_min(0.2)
+        clips = clips - drawn.of("flatter").abs() * (shade - shade.mean((2, 3, 4), keepdim=True))
+    light = 1 + drawn.of("ramp_across") * ramp.view(1, size) + drawn.of("ramp_down") * ramp.view(size, 1)
+    return clips * light.clamp_min(0.2)
 
 
-def _damaged(clips: Tensor, draws: _Draws) -> Tensor:
+def _damaged(clips: Tensor, drawn: _Drawn) -> Tensor:
     """Return clips with noise and, some of them, with a piece cut out."""
-    strength, size, device = draws.strength, clips.shape[-1], clips.device
-    grains, shares, pieces = [], [], []
-    for rng in draws.rngs:
-        grains.append(rng.standard_normal(tuple(clips.shape[1:]), np.float32))
-        shares.append(rng.uniform(0, 0.2 * strength))
-        piece = (0, 0, 0, 0, 0.0)
-        if rng.random() < 0.35 * strength:
-            height, width = (int(size * x) for x in rng.uniform(0.12, 0.42, 2))
-            top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
-            piece = (top, top + height, left, left + width, math.tanh(rng.standard_normal()))
-        pieces.append(piece)
-    grain = on_device(torch.from_numpy(np.stack(grains)), device)
-    share = on_device(torch.tensor(shares, dtype=torch.float32), device)
-    noisy = clips + grain * share.view(-1, 1, 1, 1, 1)
-    bounds = on_device(torch.tensor(pieces, dtype=torch.float32), device).view(-1, 5, 1, 1, 1, 1)
-    tops, bottoms, lefts, rights, values = bounds.unbind(1)
-    across = torch.arange(size, device=device)
+    size = clips.shape[-1]
+    noisy = clips + drawn.grain * drawn.of("noise")
+    tops, bottoms, lefts, rights, values = drawn.values["piece"].view(-1, 5, 1, 1, 1, 1).unbind(1)
+    across = torch.arange(size, device=clips.device)
     down = across.view(size, 1)
     inside = (down >= tops) & (down < bottoms) & (across >= lefts) & (across < rights)
     return torch.where(inside, values, noisy)
