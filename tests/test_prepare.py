@@ -97,6 +97,8 @@ def test_frames_without_a_face_take_the_nearest_good_place(monkeypatch: pytest.M
     from tfen.data import prepare as module
 
     class Marks:
+        sure = possible = 1.0
+
         def judge_all(self, image: np.ndarray, boxes: list[tuple[float, ...]]) -> list[tuple[np.ndarray, float]]:
             out = []
             for box in boxes:

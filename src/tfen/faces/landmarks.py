@@ -33,10 +33,6 @@ AROUND_POINTS = 1.3
 """Side of a further look in sides of the square around the landmarks that the one before found."""
 LOOKS = 2
 """Looks at a face, each centred on what the one before found."""
-MOST_DOUBT = 0.14
-"""Doubt above which something is no face; 136 photographs of faces have at most 0.131, places without one at least 0.144."""
-MOST_DOUBT_IF_SAME = 0.17
-"""Doubt above which nothing else can make up for it."""
 MOST_APART = 0.2
 """Mean distance of eyes, nose and mouth from where the detector sees them, in distances of the outer eye corners, at most."""
 ELSEWHERE, MOST_SPREAD = ((0.1, 0.05, 0.88), (-0.1, -0.05, 1.14)), 0.05
@@ -92,6 +88,8 @@ class LandmarkNetwork(nn.Module):
         middles = (torch.arange(self.CELLS) + 0.5) / self.CELLS
         # a little wider than the square: points at its edge, and beyond it, can be reached
         self.register_buffer("middles", 0.5 + (middles - 0.5) * 1.3, persistent=False)
+        # doubt up to which the network is sure, and up to which landmarks may be right; found at the end of its training
+        self.register_buffer("limits", torch.full((2,), torch.inf))
 
     def heat_maps(self, x_B1HW: Tensor) -> Tensor:
         """Return the scores of each point's cells before the softmax, (B, 68, 16, 16)."""
@@ -123,7 +121,12 @@ def standardised(squares_BHW: Array | Tensor) -> Tensor:
 
 
 class Landmarker:
-    """Finds the landmarks of faces whose boxes are known: with the packaged weights, on the processor, if nothing is given."""
+    """Finds the landmarks of faces whose boxes are known: with the packaged weights, on the processor, if nothing is given.
+
+    Attributes:
+        sure: doubt up to which landmarks are taken for right by themselves.
+        possible: doubt up to which they are if something else says so, too.
+    """
 
     def __init__(self, weights: Path | None = None, device: torch.device = CPU) -> None:
         weights = weights or PACKAGED
@@ -137,7 +140,11 @@ class Landmarker:
             network = LandmarkNetwork(width)
             network.load_state_dict(stored)
         except (SafetensorError, KeyError, RuntimeError) as error:
-            raise InputError(f"{weights} holds no landmark network: {str(error).splitlines()[0]}") from None
+            reason = "".join(str(error).splitlines()[:2])
+            raise InputError(
+                f"{weights} holds no landmark network of this version of `tfen train-landmarks`: {reason}"
+            ) from None
+        self.sure, self.possible = network.limits.tolist()  # type: ignore[operator]
         self._device = device
         self._network = folded(network).to(self._device)
 
@@ -211,7 +218,7 @@ def confirmed(image: Array, faces: Iterable[Face], landmarker: Landmarker) -> It
     """
     faces = list(faces)
     for face, (points, doubt) in zip(faces, landmarker.judge_all(image, [face.box for face in faces])):
-        if doubt <= MOST_DOUBT or (doubt <= MOST_DOUBT_IF_SAME and _same_again(image, face, points, landmarker)):
+        if doubt <= landmarker.sure or (doubt <= landmarker.possible and _same_again(image, face, points, landmarker)):
             yield face, points
 
 
@@ -219,7 +226,7 @@ def upright(image: Array, faces: Iterable[Face], landmarker: Landmarker) -> Iter
     """Yield the same, but only faces of which the network itself is sure: of one that lies on its side, it is not."""
     faces = list(faces)
     for face, (points, doubt) in zip(faces, landmarker.judge_all(image, [face.box for face in faces])):
-        if doubt <= MOST_DOUBT:
+        if doubt <= landmarker.sure:
             yield face, points
 
 

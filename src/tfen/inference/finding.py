@@ -11,7 +11,7 @@ from tfen.data.transforms import CPU
 from tfen.faces.align import Place, cut, place_from_landmarks
 from tfen.faces.box import Box
 from tfen.faces.detection import FaceDetector
-from tfen.faces.landmarks import MOST_DOUBT, confirmed, packaged_landmarker
+from tfen.faces.landmarks import confirmed, packaged_landmarker
 from tfen.faces.pose import pose
 from tfen.inference.tracking import FaceTracker
 from tfen.video.reading import Frame, Moment
@@ -162,7 +162,7 @@ class FaceFinder:
         patient = [one for one in self._before if self._alone.get(one.face, 0) < self._patience]
         found: list[_Found] = []
         for one, (points, doubt) in zip(patient, self._landmarker.follow_all(image, [own.points for own in patient])):
-            if doubt > MOST_DOUBT or not _add(found, points, one.score):
+            if doubt > self._landmarker.sure or not _add(found, points, one.score):
                 return None
         self._alone = {face: waited + 1 for face, waited in self._alone.items() if waited < self._patience}
         return found
@@ -180,7 +180,7 @@ class FaceFinder:
         ]
         alone = {}
         for one, (points, doubt) in zip(missed, self._landmarker.follow_all(image, [own.points for own in missed])):
-            if doubt <= MOST_DOUBT and _add(found, points, 0.0):
+            if doubt <= self._landmarker.sure and _add(found, points, 0.0):
                 alone[one.face] = self._alone.get(one.face, 0) + 1
         self._alone = alone
         return found

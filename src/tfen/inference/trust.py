@@ -10,7 +10,7 @@ MOST_TURN = 30.0
 """Degrees to a side, up or down beyond which a face is unlike those of the training."""
 ON_STRANGERS = (
     "These weights have learned from synthetic faces alone. On strangers' faces the figures can be wrong: of 68 people "
-    "who were photographed calm and smiling, 94.1 % of the calm faces and 79.4 % of the smiles were told rightly; other "
+    "who were photographed calm and smiling, 94.1 % of the calm faces and 77.9 % of the smiles were told rightly; other "
     "expressions have not been measured on photographs of real people."
 )
 """Measured rates of the packaged weights, as their model card tells them."""

@@ -141,6 +141,8 @@ STRANGERS = replace(
     pixels=(24, 300),
 )
 """The widest of all: published forms of every expression, faces at rest, heads, lights and cameras as on the street."""
+TURNED = replace(STRANGERS, yaw=30.0, pitch=12.0, roll=12.0)
+"""As strangers, with heads turned as far as to the side: to learn landmarks from."""
 SHIFT_PEOPLE = replace(WIDER, repertoire="published", looks=1.7, lips=1.7, rest=0.3, strength=(0.5, 0.7))
 """People farther apart, and fainter expressions, than any other variation has: to choose a network by, not to train it."""
 SHIFT_CAMERA = replace(
@@ -166,6 +168,7 @@ VARIATIONS = Choices(
         "widest": WIDEST,
         "shiny": SHINY,
         "strangers": STRANGERS,
+        "turned": TURNED,
         "shift-people": SHIFT_PEOPLE,
         "shift-camera": SHIFT_CAMERA,
         "shift-posed": SHIFT_POSED,
@@ -204,6 +207,7 @@ class SynthSettings:
     """lab: frontal faces and even light. wild: poses, lights and cameras differ widely. wider: flat light and odd faces
     at rest, too. widest: also fuller lips, lighter or darker than the face. shiny: also skin and lips that shine.
     strangers: also published forms of every expression, make-up, beards, turned heads, all kinds of light and cameras.
+    turned: as strangers, with heads turned as far as to the side.
     shift-people, shift-camera, shift-posed: people, cameras, or exaggeration, that none of the others has; to choose a
     network by."""
     framing: float = 1.0

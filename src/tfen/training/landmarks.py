@@ -21,9 +21,11 @@ from tfen.files import must_be_new, write_json
 from tfen.folders import Format, claim
 from tfen.inference.prediction import device_of
 from tfen.models.weights import save_weights
+from tfen.progress import say
 from tfen.stopping import Stop
 from tfen.training.checkpoints import Checkpointer
 from tfen.training.loop import Done, Loop, Place
+from tfen.training.occluders import neighbour, no_face, occluded
 from tfen.video.photographs import read_image
 
 Array = np.ndarray
@@ -50,7 +52,8 @@ def train_landmarks(
     """Train on a synthetic set, write `landmarks.safetensors` (half precision) and `config.json`; return the figures.
 
     A twelfth of the subjects is held out; the error on them is the mean distance of the 68 points over the distance of
-    the outer eye corners. An interrupted training goes on from its last checkpoint, which lies in `out` until it is done.
+    the outer eye corners. How doubtful landmarks may be is found on them, too (`_gate`). An interrupted training goes on
+    from its last checkpoint, which lies in `out` until it is done.
 
     Args:
         minutes: between checkpoints.
@@ -70,12 +73,15 @@ def train_landmarks(
     network = LandmarkNetwork(width).to(device_named(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     claim(out / "checkpoint", TRAINING, begun)
     history = _loop(network, train, test, epochs, batch_size, lr, seed).run(checkpoints)
+    gate = _gate(network.eval(), test, np.random.default_rng([seed, 11]))
+    network.limits.copy_(torch.tensor(gate[:2]))
     save_weights(out / "landmarks.safetensors", {name: value.half() for name, value in network.state_dict().items()})
     figures = {
         "faces": len(train),
         "subjects": len(dataset.subjects) - len(held_out),
         "held_out_subjects": len(held_out),
         "held_out_error": history.epochs[-1]["error"],
+        **dict(zip(("sure", "possible", "recall", "precision"), gate, strict=True)),
         "epochs": epochs,
         "width": width,
         "seed": seed,
@@ -115,7 +121,9 @@ def _loop(
     def step(faces: list[_Face], place: Place) -> Done:
         rng = np.random.default_rng([seed, 10, place.iteration])
         squares, points = zip(*(_jittered(image, own, rng) for image, own in faces))
-        x = disturbed(torch.from_numpy(np.stack(squares)), rng)
+        covered = [_covered(own, squares[j - 1], points[j], rng) for j, own in enumerate(squares)]
+        nothing = [no_face(*own, rng) for own in faces[: len(faces) // 5]]
+        x = disturbed(torch.from_numpy(np.stack([*covered, *nothing])), rng)
         device, target = device_of(network), torch.from_numpy(np.stack(points)).float()
         loss = landmark_loss(network, on_device(x, device), on_device(target, device))
         optimiser.zero_grad()
@@ -143,10 +151,13 @@ def _loop(
 def landmark_loss(network: LandmarkNetwork, x_B1HW: Tensor, target_BP2: Tensor) -> Tensor:
     """Return the loss: distance of the points, and cross-entropy of each heat map with a blob of one cell at its point.
 
+    Squares after those that have a target show no face: their heat maps shall be even, so that doubt is learned.
+
     Without the second part a map may spread over the whole face and still have its centre of mass in the right place;
     then points follow the mean face instead of what is seen (regularisation as in Nibali et al. 2018).
     """
-    heat = network.heat_maps(x_B1HW)
+    everything = network.heat_maps(x_B1HW)
+    heat, nothing = everything[: len(target_BP2)], everything[len(target_BP2) :]
     points = network.points_and_spreads(heat)[0]
     middles: Tensor = network.middles  # type: ignore[assignment]
     cell = middles[1] - middles[0]
@@ -154,7 +165,8 @@ def landmark_loss(network: LandmarkNetwork, x_B1HW: Tensor, target_BP2: Tensor) 
     blob = (y[..., :, None] * x[..., None, :]).flatten(2)
     blob = blob / blob.sum(2, keepdim=True).clamp_min(1e-6)
     crossed = -(blob * heat.flatten(2).log_softmax(2)).sum(2).mean()
-    return 10 * functional.smooth_l1_loss(points, target_BP2, beta=0.01) + 0.1 * crossed
+    even = -nothing.flatten(2).log_softmax(2).mean() if len(nothing) else 0.0
+    return 10 * functional.smooth_l1_loss(points, target_BP2, beta=0.01) + 0.1 * crossed + 0.02 * even
 
 
 def _load(dataset: PreparedSet, sequences: list[SequenceRecord]) -> list[tuple[Array, Array]]:
@@ -179,9 +191,16 @@ def _jittered(image: Array, points: Array, rng: np.random.Generator) -> tuple[Ar
     middle, side = around(points)
     side *= float(np.exp(rng.normal(0, 0.13)))
     centre = middle + rng.normal(0, 0.06, 2) * side
-    angle = float(rng.normal(0, 0.17))
+    angle = float(rng.normal(0, 0.22))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return _warped(look(image, centre, side, angle), (points - centre) @ turn.T / side + 0.5, rng)
+
+
+def _covered(square: Array, other: Array, points: Array, rng: np.random.Generator) -> Array:
+    """Return a face as it is met outside: beside another one now and then, and with something before it in half."""
+    if rng.random() < 0.15:
+        square = neighbour(square, points, other, rng)
+    return occluded(square, points, rng)
 
 
 def _warped(square: Array, points: Array, rng: np.random.Generator, size: float = 0.03) -> tuple[Array, Array]:
@@ -247,3 +266,50 @@ def _error(network: LandmarkNetwork, test: list[tuple[Array, Array]]) -> float:
                 eyes = float(np.linalg.norm(points[36] - points[45]))
                 total += float(np.linalg.norm(centre + (own - 0.5) * side - points, axis=1).mean()) / eyes
     return total / len(test)
+
+
+RIGHT = 0.1
+"""Mean distance of the points, in distances of the outer eye corners, below which landmarks are right."""
+SURE, LEFT_OUT = 0.95, 0.005
+"""Share of what the network is sure of that is right; share of the right landmarks that are more doubtful than possible."""
+
+
+def _gate(network: LandmarkNetwork, test: list[_Face], rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Return how doubtful landmarks may be, from people held out, and how well that tells right ones from wrong ones.
+
+    Half of the faces have something before them, and there are as many squares without a face. Landmarks are right if they
+    lie near the true ones (`RIGHT`).
+
+    Returns:
+        the largest doubt up to which `SURE` of the landmarks are right; the doubt that no more than `LEFT_OUT` of the right
+        ones exceed; and, at the first, the share of the right ones that are kept (recall) and of the kept ones that are
+        right (precision).
+    """
+    squares: list[Array] = []
+    targets: list[Array] = []
+    for image, points in test:
+        square, own = _jittered(image, points, rng)
+        squares.append(_covered(square, squares[-1] if squares else square, own, rng))
+        targets.append(own)
+    squares += [no_face(image, points, rng) for image, points in test]
+    found, doubts = [], []
+    with torch.inference_mode():
+        for k in range(0, len(squares), 256):
+            seen = disturbed(torch.from_numpy(np.stack(squares[k : k + 256])), rng)
+            points_BP2, spreads = network.points_and_spreads(network.heat_maps(on_device(seen, device_of(network))))
+            found.append(points_BP2.cpu().numpy())
+            doubts.append(spreads.mean(1).cpu().numpy())
+    doubt, truth = np.concatenate(doubts), np.stack(targets)
+    apart = np.linalg.norm(np.concatenate(found)[: len(truth)] - truth, axis=2).mean(1)
+    right = np.zeros(len(squares), bool)
+    right[: len(truth)] = apart / np.linalg.norm(truth[:, 36] - truth[:, 45], axis=1) < RIGHT
+    if not right.any():
+        say("none of the landmarks of the people held out are right yet, so all are kept; train longer")
+        return np.inf, np.inf, float(right.any()), float(right.mean())
+    order = np.argsort(doubt)
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    within = np.flatnonzero(share >= SURE)
+    sure = float(doubt[order[within[-1]]]) if len(within) else 0.0
+    kept = doubt <= sure
+    possible = max(sure, float(np.quantile(doubt[right], 1 - LEFT_OUT)))
+    return sure, possible, float((kept & right).sum() / right.sum()), float((kept & right).sum() / max(1, kept.sum()))
