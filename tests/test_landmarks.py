@@ -10,7 +10,8 @@ from conftest import contents, refuses, tfen
 
 from tfen.data.prepared import open_set
 from tfen.errors import InputError
-from tfen.faces.landmarks import SIDE, Landmarker, LandmarkNetwork, look, standardised
+from tfen.faces.detection import Face
+from tfen.faces.landmarks import SIDE, Landmarker, LandmarkNetwork, confirmed, look, standardised
 from tfen.stopping import Stop, Stopped
 from tfen.training.landmarks import FLIPPED, _gate, _jittered, landmark_loss, train_landmarks
 from tfen.training.occluders import OCCLUDERS, edge, no_face
@@ -237,10 +238,33 @@ def test_the_gate_lies_between_right_landmarks_and_wrong_ones(monkeypatch: pytes
     monkeypatch.setattr(module + "_covered", lambda square, other, own, rng: square)
     monkeypatch.setattr(module + "no_face", lambda image, own, rng: np.zeros((SIDE, SIDE), np.uint8))
     monkeypatch.setattr(module + "disturbed", lambda squares, rng: squares.float()[:, None] / 255)
-    faces = [(np.full((SIDE, SIDE), 255 if k < 15 else 10, np.uint8), points) for k in range(20)]
+    faces = [(np.full((SIDE, SIDE), 240 + k if k < 15 else 10, np.uint8), points) for k in range(20)]
     sure, possible, recall, precision = _gate(Telling(points), faces, np.random.default_rng(0))  # type: ignore[arg-type]
-    assert sure == pytest.approx(0.11, abs=1e-3)  # right ones have 0.11, wrong ones and what is no face 0.3
-    assert possible == pytest.approx(0.11, abs=1e-3)
+    most = 0.1 + 0.01 * 254 / 255  # the most doubtful right one; wrong ones and what is no face have 0.3
+    assert sure == pytest.approx(most, abs=1e-5)
+    assert possible == pytest.approx(most, abs=1e-4)
     assert (recall, precision) == (1, 1)
     lost = [(image, points + 0.4) for image, points in faces[:4]]
     assert _gate(Telling(points), lost, np.random.default_rng(0))[:3] == (np.inf, np.inf, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("doubt", "shift", "kept"),
+    [(0.1, 30, True), (0.15, 0, True), (0.15, 30, False), (0.2, 0, False)],
+    ids=["sure", "unsure but where the detector sees them", "unsure and elsewhere", "too unsure"],
+)
+def test_landmarks_are_taken_for_right_if_sure_or_if_the_detector_agrees(
+    doubt: float, shift: float, kept: bool
+) -> None:
+    points = 100 * portrait()[1]
+    seen = np.array([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]) + shift
+
+    class Marks:
+        sure, possible = 0.12, 0.17
+
+        def judge_all(self, image: np.ndarray, boxes: list[object]) -> list[tuple[np.ndarray, float]]:
+            return [(points, doubt) for _ in boxes]
+
+    face = Face((20, 20, 60, 60), 0.9, seen)
+    image = np.zeros((100, 100, 3), np.uint8)
+    assert len(list(confirmed(image, [face], Marks()))) == kept  # type: ignore[arg-type]

@@ -104,7 +104,7 @@ PRESETS = Choices(
             {
                 **_SYNTH,
                 "model": {**_SYNTH["model"], "variant": "without-adversarial"},
-                "train": {**_SYNTH["train"], "epochs": 40, "twins": 8.0, "twins_ramp": 20.0},
+                "train": {**_SYNTH["train"], "epochs": 80, "twins": 8.0, "twins_ramp": 20.0},
             },
         ),
     },
