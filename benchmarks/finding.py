@@ -26,6 +26,7 @@ from tfen.faces.detectors import make_detector
 from tfen.faces.landmarks import PACKAGED, Landmarker, confirmed
 from tfen.synth.generate import SynthSettings, make_set
 from tfen.synth.settings import VARIATIONS, WILD
+from tfen.training.landmarks import RIGHT
 from tfen.training.occluders import OCCLUDERS
 from tfen.video.photographs import read_image
 
@@ -115,7 +116,7 @@ def hit(box: tuple[float, ...], points: Array) -> bool:
 
 def near(points: Array, own: Array) -> bool:
     eyes = float(np.linalg.norm(own[36] - own[45]))
-    return float(np.linalg.norm(points - own, axis=1).mean()) < 0.1 * eyes
+    return float(np.linalg.norm(points - own, axis=1).mean()) < RIGHT * eyes
 
 
 def count(detector: FaceDetector, landmarker: Landmarker, scenes: list[tuple[Array, list[dict[str, object]]]]) -> None:

@@ -75,9 +75,8 @@ def test_a_network_is_trained_saved_and_used(synthetic_set: Path, tmp_path: Path
     assert figures["held_out_subjects"] == 1
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     marks = Landmarker(tmp_path / "marks/landmarks.safetensors")
-    kept = [
-        np.inf if figures[name] is None else figures[name] for name in ("sure", "possible")
-    ]  # None: nothing is right yet
+    # None: nothing is right yet
+    kept = [np.inf if figures[name] is None else figures[name] for name in ("sure", "possible")]
     assert [marks.sure, marks.possible] == pytest.approx(kept, rel=1e-3)
     assert ("none of the landmarks" in done.stderr) == (figures["sure"] is None)
     points = marks.locate(image, (40, 30, 60, 60))

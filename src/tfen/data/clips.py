@@ -154,8 +154,6 @@ class Batch:
 
     def parted(self, sizes: list[int]) -> "list[Batch]":
         """Return the batches of these sizes that it is made of."""
-        if len(sizes) == 1:
-            return [self]
         tensors = (own.split(sizes) for own in (self.clips, self.expressions, self.faces, self.takes))
         ends = np.cumsum(sizes).tolist()
         return [

@@ -158,27 +158,34 @@ def _drawn(rngs: Rngs, own: Rngs, strength: float, frames: int, size: int, bend:
     The order of drawing is part of the result.
     """
     table = np.zeros((len(rngs), sum(NUMBERS.values())), np.float32)
+    of = dict(zip(NUMBERS, np.split(table, np.cumsum(list(NUMBERS.values()))[:-1], axis=1), strict=True))
     grain, pixels = np.empty((len(rngs), frames, 3, size, size), np.float32), []
-    for rng, mine, row, grains in zip(rngs, own, table, grain, strict=True):
+    for k, (rng, mine) in enumerate(zip(rngs, own, strict=True)):
 
         def even(spread: float, source: np.random.Generator) -> float:
             return source.uniform(-spread, spread) * strength
 
-        row[0], row[1:4], row[4] = even(0.6, mine), mine.normal(1, 0.06 * strength, 3), mine.random() < 0.3 * strength
-        row[5:7] = even(0.17, rng), even(0.16, rng)
-        row[7:10] = -1 if rng.random() < 0.5 else 1, even(0.1, rng), even(0.1, rng)
+        of["gamma"][k] = even(0.6, mine)
+        of["cast"][k] = mine.normal(1, 0.06 * strength, 3)
+        of["fade"][k] = mine.random() < 0.3 * strength
+        of["turn"][k] = even(0.17, rng)
+        of["scale"][k] = even(0.16, rng)
+        of["flip"][k] = -1 if rng.random() < 0.5 else 1
+        of["across"][k] = even(0.1, rng)
+        of["down"][k] = even(0.1, rng)
         if bend:
-            row[10:60] = mine.normal(0, 0.03 * strength, 50) * mine.random()
+            of["knots"][k] = mine.normal(0, 0.03 * strength, 50) * mine.random()
         pixels.append(int(size * mine.uniform(0.35, 0.9)) if mine.random() < 0.5 * strength else 0)
         if bend:
-            row[60] = even(0.8, mine)
-        row[61:63] = even(0.6, mine), even(0.6, mine)
-        mine.standard_normal(dtype=np.float32, out=grains)
-        row[63] = mine.uniform(0, 0.2 * strength)
+            of["flatter"][k] = even(0.8, mine)
+        of["ramp_across"][k] = even(0.6, mine)
+        of["ramp_down"][k] = even(0.6, mine)
+        mine.standard_normal(dtype=np.float32, out=grain[k])
+        of["noise"][k] = mine.uniform(0, 0.2 * strength)
         if mine.random() < 0.35 * strength:
             height, width = (int(size * x) for x in mine.uniform(0.12, 0.42, 2))
             top, left = int(mine.integers(0, size - height)), int(mine.integers(0, size - width))
-            row[64:] = top, top + height, left, left + width, math.tanh(mine.standard_normal())
+            of["piece"][k] = top, top + height, left, left + width, math.tanh(mine.standard_normal())
     numbers = on_device(torch.from_numpy(table), device).split(list(NUMBERS.values()), 1)
     values = {name: own.squeeze(1) for name, own in zip(NUMBERS, numbers, strict=True)}
     return _Drawn(values, on_device(torch.from_numpy(grain), device), pixels)
@@ -226,10 +233,9 @@ def coarser(clips_BSCHW: Tensor, pixels: Sequence[int]) -> Tensor:
 
 def coarser_at_once(clips_BSCHW: Tensor, pixels: Sequence[int]) -> Tensor:
     """Return the same by one product from either side: to average and to draw out are linear, along each side alone."""
-    device = clips_BSCHW.device
-    lines = _lines(clips_BSCHW.shape[-1], device)[on_device(torch.tensor(pixels), device)][:, None, None]
-    there = on_device(torch.tensor(pixels), device).view(-1, 1, 1, 1, 1) > 0
-    return torch.where(there, lines @ clips_BSCHW @ lines.mT, clips_BSCHW)
+    low_B = on_device(torch.tensor(pixels), clips_BSCHW.device)
+    lines = _lines(clips_BSCHW.shape[-1], clips_BSCHW.device)[low_B][:, None, None]
+    return torch.where(low_B.view(-1, 1, 1, 1, 1) > 0, lines @ clips_BSCHW @ lines.mT, clips_BSCHW)
 
 
 @cache

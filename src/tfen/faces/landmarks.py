@@ -213,8 +213,9 @@ def look(image: Array, centre: Array, side: float, angle: float = 0.0) -> Array:
 def confirmed(image: Array, faces: Iterable[Face], landmarker: Landmarker) -> Iterator[tuple[Face, Array]]:
     """Yield the faces that a detector found and whose landmarks are right, with their landmarks, in order.
 
-    Landmarks are right where the network is sure of them; or where they lie where the detector itself sees eyes, nose and
-    mouth; or, if it does not say, where the network finds the same ones when it looks from elsewhere.
+    Landmarks are right where the network is sure of them (`Landmarker.sure`). Where they may be right (`Landmarker.possible`)
+    they are if they lie where the detector itself sees eyes, nose and mouth; or, if it does not say, if the network finds
+    the same ones when it looks from elsewhere.
     """
     faces = list(faces)
     for face, (points, doubt) in zip(faces, landmarker.judge_all(image, [face.box for face in faces])):

@@ -33,7 +33,8 @@ GREY_OF_CUT, SHAPE_OF_CUT = 0.12, 0.5
 @dataclass(frozen=True)
 class Seen:
     """A face in a frame: its number, box (left, top, width, height in pixels), how sure the detector was when it looked
-    last (0: it did not see the face, which was followed by its landmarks), landmarks (68, 2), pose in degrees, sharpness, and the crop."""
+    last (0: it did not see the face, which was followed by its landmarks), landmarks (68, 2), pose in degrees, sharpness,
+    and the crop."""
 
     face: int
     box: Box

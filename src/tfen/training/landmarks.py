@@ -30,6 +30,10 @@ from tfen.video.photographs import read_image
 
 Array = np.ndarray
 TRAINING = Format("a training of the landmark network", "training.json")
+RIGHT = 0.1
+"""Mean distance of the points, in distances of the outer eye corners, below which landmarks are right."""
+SURE, LEFT_OUT = 0.95, 0.005
+"""Share of what the network is sure of that is right; share of the right landmarks that are more doubtful than possible."""
 FLIPPED = np.array(
     [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36]
     + [41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
@@ -268,12 +272,6 @@ def _error(network: LandmarkNetwork, test: list[tuple[Array, Array]]) -> float:
     return total / len(test)
 
 
-RIGHT = 0.1
-"""Mean distance of the points, in distances of the outer eye corners, below which landmarks are right."""
-SURE, LEFT_OUT = 0.95, 0.005
-"""Share of what the network is sure of that is right; share of the right landmarks that are more doubtful than possible."""
-
-
 def _gate(network: LandmarkNetwork, test: list[_Face], rng: np.random.Generator) -> tuple[float, float, float, float]:
     """Return how doubtful landmarks may be, from people held out, and how well that tells right ones from wrong ones.
 
@@ -305,7 +303,7 @@ def _gate(network: LandmarkNetwork, test: list[_Face], rng: np.random.Generator)
     right[: len(truth)] = apart / np.linalg.norm(truth[:, 36] - truth[:, 45], axis=1) < RIGHT
     if not right.any():
         say("none of the landmarks of the people held out are right yet, so all are kept; train longer")
-        return np.inf, np.inf, float(right.any()), float(right.mean())
+        return np.inf, np.inf, 0.0, 0.0
     order = np.argsort(doubt)
     share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     within = np.flatnonzero(share >= SURE)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from tfen.faces.landmarks import look
+from tfen.faces.landmarks import SIDE, look
 
 Array = np.ndarray
 FINE = 8
@@ -193,16 +193,17 @@ def no_face(image: Array, points: Array, rng: np.random.Generator) -> Array:
         return look(image, centre, size * rng.uniform(0.4, 1.0), rng.uniform(-np.pi, np.pi))
     if kind < 0.8:  # a face in pieces
         square = look(image, points.mean(0), size * 1.3)
-        cells = square.reshape(4, 16, 4, 16).swapaxes(1, 2).reshape(16, 16, 16)
-        return rng.permutation(cells).reshape(4, 4, 16, 16).swapaxes(1, 2).reshape(64, 64)
+        part = SIDE // 4
+        cells = square.reshape(4, part, 4, part).swapaxes(1, 2).reshape(16, part, part)
+        return rng.permutation(cells).reshape(4, 4, part, part).swapaxes(1, 2).reshape(SIDE, SIDE)
     coarse = int(rng.integers(2, 24))  # clutter: spots, stripes, corners
     square = cv2.resize(
-        rng.integers(0, 256, (coarse, coarse), np.uint8), (64, 64), interpolation=int(rng.integers(0, 3))
+        rng.integers(0, 256, (coarse, coarse), np.uint8), (SIDE, SIDE), interpolation=int(rng.integers(0, 3))
     )
     for _ in range(int(rng.integers(0, 8))):
-        (x, y), shade = rng.integers(0, 64, 2), int(rng.integers(0, 256))
+        (x, y), shade = rng.integers(0, SIDE, 2), int(rng.integers(0, 256))
         if rng.random() < 0.5:
             cv2.circle(square, (int(x), int(y)), int(rng.integers(2, 24)), shade, int(rng.choice([-1, 1, 2])))
         else:
-            cv2.line(square, (int(x), int(y)), tuple(rng.integers(0, 64, 2).tolist()), shade, int(rng.integers(1, 6)))
+            cv2.line(square, (int(x), int(y)), tuple(rng.integers(0, SIDE, 2).tolist()), shade, int(rng.integers(1, 6)))
     return square
